@@ -1,0 +1,3 @@
+"""Lightning Vision-Language Reliability."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,140 @@
+"""The four records that travel through the package: Sample -> Batch -> VLMOutput -> Prediction.
+
+Shape suffixes used across the package: B samples, T tokens, N answer tokens of the whole batch, V vocabulary,
+D hidden size, H and W pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import torch
+from torch import Tensor
+
+ImageRef: TypeAlias = Path | np.ndarray
+"""A picture as a file, or as an array (H, W, 3) of uint8. Never a URL."""
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """One question on one picture, as a reader returns it.
+
+    Attributes:
+        uid: ``dataset/split/question_id``, unique within a run.
+        image: where the picture is, or the picture.
+        image_id: what questions on one picture share; intervals are resampled by it.
+        question: the question as asked.
+        answers: what the annotators said, in their order; empty where the split has no labels.
+        metadata: whatever else the benchmark says of the sample (``question_type``, …); JSON-serialisable.
+    """
+
+    uid: str
+    image: ImageRef
+    image_id: str
+    question: str
+    answers: tuple[str, ...] = ()
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class Batch:
+    """A collated batch; entries can also be read and written as ``batch["images"]``.
+
+    It is the one record that is *not* frozen: a Lightning callback can change a batch only in place, and the
+    adversarial callback has to replace ``images``.
+
+    Attributes:
+        images: float32 pixels in [0, 1], **not normalised**, (B, 3, H, W); or a list of (3, H_i, W_i).
+        input_ids: prompt and answer, right-padded, (B, T).
+        attention_mask: 1 on real tokens, (B, T).
+        labels: token ids on the answer (end token included), -100 elsewhere, (B, T).
+        prompt_ids: prompt alone, **left-padded**, for generation, (B, T').
+        prompt_mask: 1 on real tokens, (B, T').
+        samples: the samples, in row order.
+        targets: the answer that each row is trained on, in row order.
+    """
+
+    images: Tensor | list[Tensor]
+    input_ids: Tensor
+    attention_mask: Tensor
+    labels: Tensor
+    prompt_ids: Tensor
+    prompt_mask: Tensor
+    samples: tuple[Sample, ...]
+    targets: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __getitem__(self, key: str) -> Any:  # noqa: ANN401 - the entries have different types
+        if key not in {f.name for f in fields(self)}:
+            raise KeyError(f"Expected one of {[f.name for f in fields(self)]} but got {key!r}")
+        return getattr(self, key)
+
+    def __setitem__(self, key: str, value: Any) -> None:  # noqa: ANN401
+        self[key]  # raises on an unknown name
+        setattr(self, key, value)
+
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> Batch:
+        """Move every tensor; Lightning calls this instead of walking the record."""
+
+        def move(value: Any) -> Any:  # noqa: ANN401
+            if isinstance(value, Tensor):
+                return value.to(device, non_blocking=non_blocking)
+            if isinstance(value, list):
+                return [move(v) for v in value]
+            return value
+
+        return replace(self, **{f.name: move(getattr(self, f.name)) for f in fields(self)})
+
+
+@dataclass(frozen=True)
+class VLMOutput:
+    """What a family's forward pass returns: the answer positions only, never full-sequence logits.
+
+    Attributes:
+        answer_logits: logits that predict the answer tokens, (N, V), in row order.
+        answer_labels: the answer tokens, (N,).
+        answer_rows: the batch row of each answer token, (N,).
+        answer_hidden: last hidden state at those positions, (N, D).
+        image_features: mean of the projected image features of each row, (B, D).
+        question_features: last hidden state at the last prompt token of each row, (B, D).
+    """
+
+    answer_logits: Tensor
+    answer_labels: Tensor
+    answer_rows: Tensor
+    answer_hidden: Tensor
+    image_features: Tensor
+    question_features: Tensor
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """One answered (or declined) question: a line of a predictions JSONL file.
+
+    Attributes:
+        uid: the sample's.
+        image_id: the sample's.
+        question: the sample's.
+        answer: the raw generated text, kept even when abstained.
+        confidence: higher is surer; a probability in [0, 1] for the built-in scores.
+        abstained: whether ``confidence`` is below the threshold in force, or the model declined in words.
+        accuracy: soft VQA accuracy in [0, 1] of ``answer``; None where there are no labels.
+        answers: the annotators' answers.
+        metadata: the sample's.
+    """
+
+    uid: str
+    image_id: str
+    question: str
+    answer: str
+    confidence: float
+    abstained: bool
+    accuracy: float | None
+    answers: tuple[str, ...] = ()
+    metadata: Mapping[str, Any] = field(default_factory=dict)
