@@ -1,0 +1,69 @@
+"""Asks a scene something that needs both the picture and a fact."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from lit_vlr.data.scenes.annotators import annotate
+from lit_vlr.data.scenes.knowledge import POSITIONS, SEEN_RELATIONS, UNSEEN_RELATIONS, Relation
+from lit_vlr.data.scenes.layout import Scene, Split, Thing
+
+_P_UNANSWERABLE = 0.08
+_P_BY_COLOUR = 0.25
+
+
+@dataclass(frozen=True)
+class Question:
+    """A question, the ten answers to it, and what it was about."""
+
+    text: str
+    answers: tuple[str, ...]
+    relation: str
+    truth: str
+    clarity: float
+
+
+def _noun(relation: Relation) -> str:
+    return {"shape": "shape", "digit": "digit"}.get(relation.attribute, "thing")
+
+
+def refer(thing: Thing, scene: Scene, noun: str, rng: np.random.Generator) -> tuple[str, bool]:
+    """Words for a thing ("the shape at the top left", "the red shape"), and whether its colour was used."""
+    same_colour = [t for t in scene.things if t.colour == thing.colour]
+    if len(same_colour) == 1 and rng.random() < _P_BY_COLOUR:
+        return f"the {thing.colour} {noun}", True
+    return f"the {noun} at the {thing.position}", False
+
+
+def ask(scene: Scene, rng: np.random.Generator, split: Split) -> Question:
+    """Draw one question on a scene.
+
+    ``ood_rephrased`` uses wordings, and ``ood_knowledge`` relations, that no other split has. About 8% of the questions
+    are about nothing: an empty place, or a thing of the wrong kind.
+    """
+    relations: Sequence[Relation] = UNSEEN_RELATIONS if split == "ood_knowledge" else SEEN_RELATIONS
+    relation = relations[rng.integers(len(relations))]
+    fitting = [t for t in scene.things if t.attribute(relation.attribute) in relation.facts]
+    templates = relation.rephrased if split == "ood_rephrased" else relation.templates
+    template = templates[rng.integers(len(templates))]
+    guesses = sorted(set(relation.facts.values()))
+    if not fitting or rng.random() < _P_UNANSWERABLE:
+        empty = [p for p in POSITIONS if (t := scene.at(p)) is None or t.attribute(relation.attribute) not in relation.facts]
+        if not empty:
+            return ask(scene, rng, split)
+        position = empty[rng.integers(len(empty))]
+        text = template.format(x=f"the {_noun(relation)} at the {position}")
+        answers = annotate(None, relation.facts, 1.0, guesses, rng)
+        return Question(text, answers, relation.name, "unanswerable", 1.0)
+    thing = fitting[rng.integers(len(fitting))]
+    words, by_colour = refer(thing, scene, _noun(relation), rng)
+    clarity = thing.clarity(relation.attribute)
+    if by_colour:  # one has to find it first
+        clarity *= 0.5 + 0.5 * thing.clarity("colour")
+    value = thing.attribute(relation.attribute)
+    assert value is not None
+    answers = annotate(value, relation.facts, clarity, guesses, rng)
+    return Question(template.format(x=words), answers, relation.name, relation.facts[value], clarity)
