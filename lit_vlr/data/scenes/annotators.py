@@ -20,7 +20,7 @@ def annotate(
     Args:
         value: the true attribute value; None where the question has no answer in the picture.
         facts: attribute value -> answer.
-        clarity: how surely the attribute is read, in [0, 1]; at 0 an annotator is right one time in four.
+        clarity: how surely the attribute is read, in [0, 1]; at 0 an annotator is right one time in seven.
         guesses: answers that somebody may give to a question that has none.
         rng: the scene's own generator.
 
@@ -32,7 +32,7 @@ def annotate(
         if value is None or value not in facts:
             answers.append(str(rng.choice(guesses)) if rng.random() < 0.12 else UNANSWERABLE)
             continue
-        reads = (0.25 + 0.75 * clarity) * (1 - _SLIP)
+        reads = (0.15 + 0.85 * clarity) * (1 - _SLIP)
         if rng.random() < reads:
             answers.append(facts[value])
         elif rng.random() < 0.45 * (1 - clarity):

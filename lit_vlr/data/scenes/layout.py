@@ -62,7 +62,7 @@ class Thing:
     def clarity(self, attribute: str) -> float:
         """How surely a person reads an attribute, in [0, 1]: logistic in its contrast, lowered by occlusion."""
         amplitude = self.tint if attribute == "colour" else self.contrast
-        visible = 1.0 / (1.0 + np.exp(-(amplitude - 0.10) / 0.018))
+        visible = 1.0 / (1.0 + np.exp(-(amplitude - 0.10) / 0.02))
         return float(visible * (1.0 - max(0.0, self.occlusion - 0.2) * (0.5 if attribute == "colour" else 1.8)))
 
 

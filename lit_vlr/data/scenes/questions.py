@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lit_vlr.data.scenes.annotators import annotate
-from lit_vlr.data.scenes.knowledge import POSITIONS, SEEN_RELATIONS, UNSEEN_RELATIONS, Relation
+from lit_vlr.data.scenes.knowledge import POSITIONS, SEEN_RELATIONS, UNANSWERABLE, UNSEEN_RELATIONS, Relation
 from lit_vlr.data.scenes.layout import Scene, Split, Thing
 
 _P_UNANSWERABLE = 0.08
@@ -45,19 +45,21 @@ def ask(scene: Scene, rng: np.random.Generator, split: Split) -> Question:
     are about nothing: an empty place, or a thing of the wrong kind.
     """
     relations: Sequence[Relation] = UNSEEN_RELATIONS if split == "ood_knowledge" else SEEN_RELATIONS
-    relation = relations[rng.integers(len(relations))]
-    fitting = [t for t in scene.things if t.attribute(relation.attribute) in relation.facts]
+    answerable = rng.random() >= _P_UNANSWERABLE
+    for i in rng.permutation(len(relations)):  # the first relation that the scene has something for
+        relation = relations[i]
+        fitting = [t for t in scene.things if t.attribute(relation.attribute) in relation.facts]
+        others = [p for p in POSITIONS if (t := scene.at(p)) is None or t not in fitting]
+        if fitting if answerable else others:
+            break
     templates = relation.rephrased if split == "ood_rephrased" else relation.templates
     template = templates[rng.integers(len(templates))]
     guesses = sorted(set(relation.facts.values()))
-    if not fitting or rng.random() < _P_UNANSWERABLE:
-        empty = [p for p in POSITIONS if (t := scene.at(p)) is None or t.attribute(relation.attribute) not in relation.facts]
-        if not empty:
-            return ask(scene, rng, split)
-        position = empty[rng.integers(len(empty))]
+    if not answerable:
+        position = others[rng.integers(len(others))]
         text = template.format(x=f"the {_noun(relation)} at the {position}")
         answers = annotate(None, relation.facts, 1.0, guesses, rng)
-        return Question(text, answers, relation.name, "unanswerable", 1.0)
+        return Question(text, answers, relation.name, UNANSWERABLE, 1.0)
     thing = fitting[rng.integers(len(fitting))]
     words, by_colour = refer(thing, scene, _noun(relation), rng)
     clarity = thing.clarity(relation.attribute)
