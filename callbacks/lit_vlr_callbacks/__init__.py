@@ -1,0 +1,10 @@
+"""Lightning callbacks that train and test any module against pictures that were tampered with.
+
+Nothing here knows of vision-language models: a module needs only ``attack_loss(images, batch)``.
+"""
+
+from lit_vlr_callbacks.adversarial import AdversarialEvaluation, AdversarialTraining
+from lit_vlr_callbacks.isolation import attack_batch
+from lit_vlr_callbacks.protocols import SupportsAttack
+
+__all__ = ["AdversarialEvaluation", "AdversarialTraining", "SupportsAttack", "attack_batch"]

@@ -1,0 +1,104 @@
+"""Reading and replacing the pictures of a batch of any kind, with errors that say what to change."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+def read_images(batch: Any, image_key: int | str) -> Tensor:  # noqa: ANN401 - batches have no common type
+    """Take the pictures out of a batch and check that eps means what it says for them.
+
+    Args:
+        batch: anything with ``batch[image_key]``: a dict, a record, a list or a tuple.
+        image_key: name or index of the pictures.
+
+    Returns:
+        (B, C, H, W), float32 in [0, 1].
+
+    Raises:
+        TypeError: if the entry is not a float32 tensor.
+        ValueError: if it is missing, of another shape, or not in [0, 1].
+    """
+    try:
+        images = batch[image_key]
+    except (KeyError, IndexError, TypeError) as error:
+        raise ValueError(
+            f"Expected batch[{image_key!r}] to be the images but the batch has {_describe(batch)}; set `image_key`"
+        ) from error
+    name = f"batch[{image_key!r}]"
+    if not isinstance(images, Tensor):
+        raise TypeError(
+            f"Expected {name} as one tensor (B, C, H, W) but got {type(images).__name__}; bring pictures of "
+            "different size to one canvas in the collate function"
+        )
+    if images.dtype == torch.uint8:
+        raise TypeError(f"Expected {name} as float32 in [0, 1] but got torch.uint8; pass images.float() / 255")
+    if images.dtype != torch.float32:
+        raise TypeError(
+            f"Expected {name} as float32 but got {images.dtype}, in which a small eps is lost; keep pixels in float32 "
+            "and cast inside the model (precision `bf16-mixed` does, `bf16-true` and `16-true` cast the batch first)"
+        )
+    if images.dim() != 4:
+        raise ValueError(f"Expected {name} of shape (B, C, H, W) but got {tuple(images.shape)}; add the missing axes")
+    low, high = (float(bound) for bound in images.aminmax()) if images.numel() else (0.0, 0.0)
+    if not (low >= 0 and high <= 1):  # NaN fails too
+        raise ValueError(
+            f"Expected {name} in [0, 1] but got values from {low:.3g} to {high:.3g}; pass unnormalised pixels and "
+            "normalise inside the module"
+        )
+    return images
+
+
+def write_images(batch: Any, image_key: int | str, images: Tensor) -> None:  # noqa: ANN401
+    """Replace the pictures of a batch in place: Lightning hands the same object to ``training_step``.
+
+    Raises:
+        TypeError: if the batch cannot be changed in place.
+    """
+    try:
+        batch[image_key] = images
+    except (TypeError, AttributeError) as error:
+        raise TypeError(
+            f"Expected a batch that can be changed in place but got {type(batch).__name__}; return a list or a dict "
+            "from the collate function"
+        ) from error
+
+
+def ordinary(value: Any) -> Any:  # noqa: ANN401
+    """Copy a batch so that autograd accepts its tensors.
+
+    Tensors made under inference mode cannot be saved for a backward pass; they are cloned, everything else is shared.
+    """
+    if isinstance(value, Tensor):
+        return value.clone() if value.is_inference() else value
+    if isinstance(value, tuple):
+        items = [ordinary(item) for item in value]
+        return type(value)(*items) if hasattr(value, "_fields") else tuple(items)
+    if isinstance(value, list):
+        return [ordinary(item) for item in value]
+    if hasattr(value, "keys") and hasattr(value, "__setitem__"):  # a dict, or what tokenizers return
+        other = copy.copy(value)
+        for key in list(value.keys()):
+            other[key] = ordinary(value[key])
+        return other
+    if is_dataclass(value) and not isinstance(value, type):
+        other = copy.copy(value)
+        for field in fields(value):
+            object.__setattr__(other, field.name, ordinary(getattr(value, field.name)))  # frozen ones too
+        return other
+    return value
+
+
+def _describe(batch: Any) -> str:  # noqa: ANN401
+    if hasattr(batch, "keys"):
+        return f"the keys {list(batch.keys())}"
+    if is_dataclass(batch):
+        return f"the fields {[field.name for field in fields(batch)]}"
+    if isinstance(batch, (list, tuple)):
+        return f"{len(batch)} entries, read by an int"
+    return f"no entries (it is a {type(batch).__name__})"

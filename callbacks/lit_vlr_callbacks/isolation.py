@@ -1,0 +1,131 @@
+"""Attacking a LightningModule from inside the Trainer without leaving a trace in it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningModule
+from torch import Tensor
+
+from lit_vlr_callbacks.attacks.base import Attack, AttackResult, LossFn
+from lit_vlr_callbacks.batch import ordinary, read_images
+from lit_vlr_callbacks.protocols import SupportsAttack
+
+
+def require_attackable(pl_module: LightningModule) -> SupportsAttack:
+    """The module as something that can be attacked.
+
+    Raises:
+        TypeError: if it has no ``attack_loss``.
+    """
+    if not isinstance(pl_module, SupportsAttack):
+        raise TypeError(
+            f"Expected a module with `attack_loss(images, batch)` but {type(pl_module).__name__} has none; add one "
+            "that returns the loss of each sample, (B,)"
+        )
+    return pl_module
+
+
+def attack_batch(
+    pl_module: LightningModule,
+    batch: Any,  # noqa: ANN401 - batches have no common type
+    attack: Attack,
+    image_key: int | str = "images",
+    generator: torch.Generator | None = None,
+) -> AttackResult:
+    """Attack the pictures of a batch; neither the module nor the batch is changed.
+
+    Works in every loop of the Trainer, also where gradients are off (validation in `fit`) or inference mode is on
+    (`validate`, `test`), and outside of a Trainer. See `isolated_loss` for what is held still.
+
+    Args:
+        pl_module: a module with ``attack_loss(images, batch)``.
+        batch: what ``attack_loss`` takes, with the pictures at ``batch[image_key]``, float32 in [0, 1].
+        attack: the search.
+        image_key: name or index of the pictures in the batch.
+        generator: the attack's randomness; None means a fresh one with seed 0.
+
+    Raises:
+        TypeError: if the module has no ``attack_loss`` or the pictures are not a float32 tensor.
+        ValueError: if the pictures are missing or not in [0, 1], or the loss is not per sample.
+    """
+    images = read_images(batch, image_key)
+    with isolated_loss(pl_module, batch, images.device) as loss_fn:
+        return attack.attack(loss_fn, ordinary(images), generator=generator)
+
+
+@contextmanager
+def isolated_loss(pl_module: LightningModule, batch: Any, device: torch.device) -> Iterator[LossFn]:  # noqa: ANN401
+    """The module's ``attack_loss`` on ``batch`` as a function of the pictures alone.
+
+    Inside, gradients are on and inference mode is off; no parameter requires a gradient; batch norm and dropout are in
+    eval mode; the global random state is forked. All of it is put back exactly, also after an error. The model runs
+    under the Trainer's precision, the perturbation does not.
+
+    Args:
+        pl_module: a module with ``attack_loss(images, batch)``.
+        batch: its second argument.
+        device: where it runs, for the random state.
+    """
+    module = require_attackable(pl_module)
+    on_cpu = device.type == "cpu"
+    with (
+        # First: what is created below must not be an inference tensor. This also switches gradients on.
+        torch.inference_mode(False),
+        torch.enable_grad(),
+        torch.random.fork_rng([] if on_cpu else [device], device_type="cuda" if on_cpu else device.type),
+        _frozen(pl_module),
+        _evaluating(pl_module),
+    ):
+        rest = ordinary(batch)
+
+        def loss_fn(images: Tensor) -> Tensor:
+            with _model_precision(pl_module):
+                return module.attack_loss(images, rest)
+
+        yield loss_fn
+
+
+@contextmanager
+def _frozen(pl_module: LightningModule) -> Iterator[None]:
+    """No parameter requires a gradient: cheaper, and no weight can be reached by the attack's backward pass."""
+    trained = [parameter for parameter in pl_module.parameters() if parameter.requires_grad]
+    try:
+        for parameter in trained:
+            parameter.requires_grad_(False)
+        yield
+    finally:
+        for parameter in trained:
+            parameter.requires_grad_(True)
+
+
+@contextmanager
+def _evaluating(pl_module: LightningModule) -> Iterator[None]:
+    """Every submodule in eval mode, but for layers that checkpoint their activations.
+
+    Those recompute only while ``training`` is set, and an attack needs the memory as much as training does; their
+    dropout sits in submodules of its own, which are in eval mode. The flag is written directly, because ``train()`` is
+    overridden by layers that merge weights in it, and does not restore a mixture of modes.
+    """
+    modes = [(module, module.training) for module in pl_module.modules()]
+    try:
+        for module, training in modes:
+            recomputes = module is not pl_module and getattr(module, "gradient_checkpointing", False) is True
+            module.training = training and recomputes
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training
+
+
+def _model_precision(pl_module: LightningModule) -> AbstractContextManager[Any]:
+    """The precision that the Trainer runs steps under; hooks such as ``on_train_batch_start`` run outside of it."""
+    try:
+        trainer = pl_module.trainer
+    except RuntimeError:  # Lightning's answer for a module that no Trainer holds
+        return nullcontext()
+    context: AbstractContextManager[Any] = trainer.precision_plugin.forward_context()
+    return context
