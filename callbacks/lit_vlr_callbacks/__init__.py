@@ -4,7 +4,15 @@ Nothing here knows of vision-language models: a module needs only ``attack_loss(
 """
 
 from lit_vlr_callbacks.adversarial import AdversarialEvaluation, AdversarialTraining
+from lit_vlr_callbacks.checks import AttackVerdict, check_attack
 from lit_vlr_callbacks.isolation import attack_batch
 from lit_vlr_callbacks.protocols import SupportsAttack
 
-__all__ = ["AdversarialEvaluation", "AdversarialTraining", "SupportsAttack", "attack_batch"]
+__all__ = [
+    "AdversarialEvaluation",
+    "AdversarialTraining",
+    "AttackVerdict",
+    "SupportsAttack",
+    "attack_batch",
+    "check_attack",
+]

@@ -78,7 +78,9 @@ class PGD(Attack):
         if self.steps == 1:
             # FGSM reaches the corner; FGSM-RS overshoots to get there from its random start (arXiv 2001.03994).
             return 1.25 if self.random_start else 1.0
-        return min(1.0, 2.5 / self.steps)
+        # Tuned on a digits classifier for Linf, semantic and composed ranges and 3 to 10 steps: the loss is flat around
+        # a total way of 3 half-ranges and falls off below 2.
+        return 3.0 / self.steps
 
     def one_step(self) -> Attack:
         """The same attack with ``steps=1``."""

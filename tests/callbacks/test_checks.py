@@ -1,0 +1,105 @@
+"""check_attack finds attacks and models that pretend; each sign is provoked by a model that has it."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from lit_vlr_callbacks import check_attack
+from lit_vlr_callbacks.attacks import FGSM, PGD, Attack, AttackResult, LossFn, RandomSearch
+from lit_vlr_callbacks.perturbations import Brightness, Compose, Linf, Rotate
+
+IMAGES = 0.1 + 0.8 * torch.rand(8, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+WEIGHTS = torch.randn(3, 8, 8, generator=torch.Generator().manual_seed(1))
+
+
+def loss(images: Tensor) -> Tensor:
+    return torch.nn.functional.softplus((WEIGHTS * images).flatten(1).sum(1))
+
+
+@pytest.mark.parametrize(
+    "attack",
+    [
+        PGD(Linf("8/255")),
+        PGD(Compose([Linf("4/255"), Rotate(), Brightness()]), restarts=4),
+        FGSM(Linf("8/255")),
+        RandomSearch(Linf("8/255"), samples=3),
+    ],
+)
+def test_an_honest_attack_is_ok(attack: Attack) -> None:
+    verdict = check_attack(loss, attack, IMAGES)
+    assert verdict.ok, verdict.problems
+    assert verdict.attacked_loss > verdict.clean_loss
+    assert verdict.attacked_loss >= verdict.random_loss
+    assert (verdict.one_step_loss is None) == isinstance(attack, RandomSearch)
+
+
+def test_eps_zero_is_ok() -> None:
+    verdict = check_attack(loss, PGD(Linf(0)), IMAGES)
+    assert verdict.ok
+    assert verdict.attacked_loss == verdict.clean_loss
+
+
+@pytest.mark.parametrize("flat", [lambda x: loss(x.detach()), lambda x: loss((8 * x).round() / 8)])
+def test_no_gradient_at_all(flat: LossFn) -> None:
+    verdict = check_attack(flat, PGD(Linf("8/255")), IMAGES)
+    assert verdict.zero_gradients == 1.0
+    assert "no gradient to the images" in verdict.problems[0]
+
+
+def test_some_samples_without_gradient() -> None:
+    verdict = check_attack(lambda x: loss(x) * torch.tensor([1.0] * 6 + [0.0] * 2), PGD(Linf("8/255")), IMAGES)
+    assert verdict.zero_gradients == 0.25
+    assert "25% of the samples" in verdict.problems[0]
+
+
+def test_gradients_that_are_not_finite() -> None:
+    with pytest.warns(UserWarning, match="not finite"):
+        verdict = check_attack(lambda x: loss(x) + (0 * x).sqrt().flatten(1).sum(1), PGD(Linf("8/255")), IMAGES)
+    assert not verdict.finite_gradients
+    assert "not finite" in verdict.problems[0]
+
+
+def masked(images: Tensor) -> Tensor:
+    """Right values, gradients that point the other way."""
+    return loss(images.detach()) - (loss(images) - loss(images).detach())
+
+
+def test_masked_gradients_lose_to_random_search() -> None:
+    verdict = check_attack(masked, PGD(Linf("8/255"), random_start=False), IMAGES)
+    assert verdict.beaten_by_random
+    assert verdict.random_loss > verdict.attacked_loss
+    assert any("Random search of equal cost" in problem for problem in verdict.problems)
+
+
+def test_steps_that_lose_what_the_first_one_won() -> None:
+    """A narrow ridge: a signed step of full size jumps over it and, the second time, back off it."""
+
+    def ridge(images: Tensor) -> Tensor:
+        return -((images - IMAGES - 0.02) ** 2).flatten(1).sum(1)
+
+    attack = PGD(Linf(0.1), steps=2, step_size=0.3, random_start=False, keep_best=False)
+    verdict = check_attack(ridge, attack, IMAGES)
+    assert not verdict.rises
+    assert "does not rise" in verdict.problems[-1]
+
+
+class Overshooting(Attack):
+    """Returns what is no picture."""
+
+    def attack(self, loss_fn: LossFn, images: Tensor, *, generator: torch.Generator | None = None) -> AttackResult:
+        return AttackResult(images + WEIGHTS, {}, loss_fn(images + WEIGHTS), 1, None)
+
+
+def test_pixels_out_of_range() -> None:
+    verdict = check_attack(loss, Overshooting(Linf("8/255")), IMAGES)
+    assert not verdict.in_range
+    assert "clamp them" in verdict.problems[0]
+
+
+def test_sixteen_bit_pixels() -> None:
+    verdict = check_attack(loss, PGD(Linf("8/255")), IMAGES.bfloat16())
+    assert verdict.sixteen_bit
+    assert not verdict.ok
+    assert "keep them in float32" in verdict.problems[0]
