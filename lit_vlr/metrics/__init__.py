@@ -1,0 +1,23 @@
+"""torchmetrics shells over :mod:`lit_vlr.functional`: state and synchronisation, no formulas."""
+
+from lit_vlr.metrics._base import ColumnMetric, SelectiveMetric
+from lit_vlr.metrics.abstention import AbstentionRate, SelectiveAccuracy
+from lit_vlr.metrics.operating_point import CoverageAtRisk, EffectiveReliability, RiskAtCoverage
+from lit_vlr.metrics.risk_coverage import AUGRC, AURC, ExcessAURC, PredictionRejectionRatio, RiskCoverageCurve
+from lit_vlr.metrics.vqa_accuracy import VQAAccuracy
+
+__all__ = [
+    "AUGRC",
+    "AURC",
+    "AbstentionRate",
+    "ColumnMetric",
+    "CoverageAtRisk",
+    "EffectiveReliability",
+    "ExcessAURC",
+    "PredictionRejectionRatio",
+    "RiskAtCoverage",
+    "RiskCoverageCurve",
+    "SelectiveAccuracy",
+    "SelectiveMetric",
+    "VQAAccuracy",
+]
