@@ -1,0 +1,105 @@
+"""Run folders read into memory: an arm is a folder, its sets are the predictions files in it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lit_vlr.predictions import manifest_path, read_manifest, read_predictions
+from lit_vlr.types import Prediction
+
+
+@dataclass(frozen=True)
+class PredictionSet:
+    """The predictions of one arm on one set.
+
+    Attributes:
+        name: the file's stem, ``test`` or ``test+linf_pgd``.
+        predictions: in the file's order.
+        manifest: how they were made; empty where there is no manifest.
+    """
+
+    name: str
+    predictions: tuple[Prediction, ...]
+    manifest: Mapping[str, Any]
+
+    @property
+    def data(self) -> str:
+        """The data set: what comes before the ``+``."""
+        return split_name(self.name)[0]
+
+    @property
+    def attack(self) -> str | None:
+        """The attack: what comes after the ``+``; None for clean pictures."""
+        return split_name(self.name)[1]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One arm of the report.
+
+    Attributes:
+        name: the arm's name, which is the folder's.
+        folder: where the run is.
+        sets: its sets by name, in the order of :func:`set_order`.
+    """
+
+    name: str
+    folder: Path
+    sets: Mapping[str, PredictionSet]
+
+
+def split_name(name: str) -> tuple[str, str | None]:
+    """The data set and the attack of a set's name.
+
+    >>> split_name("test+linf_pgd"), split_name("ood_rephrased")
+    (('test', 'linf_pgd'), ('ood_rephrased', None))
+    """
+    data, plus, attack = name.partition("+")
+    return data, attack if plus else None
+
+
+def set_order(name: str) -> tuple[bool, str, str]:
+    """Sort key: ``test`` and its attacks first, each data set clean before attacked."""
+    data, attack = split_name(name)
+    return data != "test", data, attack or ""
+
+
+def read_runs(folders: Sequence[Path | str]) -> list[Run]:
+    """Read every run.
+
+    Raises:
+        FileNotFoundError: if a folder is missing or holds no predictions.
+        ValueError: if there is no folder, two have the same name, or a set is empty.
+        PredictionsFormatError: if a predictions file or a manifest cannot be used.
+    """
+    if not folders:
+        raise ValueError("Expected at least one run folder but got none; pass the folders that `lit-vlr test` wrote")
+    runs: dict[str, Run] = {}
+    for run in map(_read_run, folders):
+        if run.name in runs:
+            both = f"{str(runs[run.name].folder)!r} and {str(run.folder)!r}"
+            raise ValueError(f"Expected one folder an arm but {both} are both {run.name!r}; rename one")
+        runs[run.name] = run
+    return list(runs.values())
+
+
+def _read_run(folder: Path | str) -> Run:
+    folder = Path(folder)
+    files = sorted((folder / "predictions").glob("*.jsonl"), key=lambda path: set_order(path.stem))
+    if not files:
+        what = "holds none" if folder.is_dir() else "is not a folder"
+        message = f"Expected predictions/*.jsonl in the run {str(folder)!r} but it {what}; run `lit-vlr test` first"
+        raise FileNotFoundError(message)
+    return Run(folder.resolve().name, folder, {path.stem: _read_set(path) for path in files})
+
+
+def _read_set(path: Path) -> PredictionSet:
+    predictions = tuple(read_predictions(path))
+    if not predictions:
+        raise ValueError(f"Expected predictions in {str(path)!r} but it is empty; run the test again, or delete it")
+    # Predictions of other programs may come without a manifest; the report then says that nothing is recorded.
+    manifest = read_manifest(path) if manifest_path(path).is_file() else {}
+    return PredictionSet(path.stem, predictions, manifest)

@@ -1,0 +1,332 @@
+"""The report's numbers: one row an arm and set, and the paired differences that the sentences rest on.
+
+Intervals are bootstrapped over *pictures*: questions on one picture share what makes it easy or hard, so resampling
+questions would give intervals that are too narrow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import numpy.typing as npt
+
+from lit_vlr.functional import (
+    Interval,
+    abstention_rate,
+    aurc,
+    coverage_at_risk,
+    group_bootstrap,
+    paired_difference,
+    selective_accuracy,
+)
+from lit_vlr.report.runs import PredictionSet, Run, set_order, split_name
+from lit_vlr.types import Prediction
+
+MAX_RISK = 0.1
+"""The risk of the coverage-at-risk column."""
+
+
+@dataclass(frozen=True)
+class Rates:
+    """What can be read off the decisions alone; what needs labels is None where there are none.
+
+    Attributes:
+        accuracy: over all questions, abstained or not.
+        abstention: share of questions on which the arm abstained.
+        selective_accuracy: accuracy of the answered questions; None where nothing was answered, too.
+    """
+
+    accuracy: Interval | None
+    abstention: Interval
+    selective_accuracy: Interval | None
+
+
+@dataclass(frozen=True)
+class Row:
+    """One arm on one set.
+
+    Attributes:
+        arm: the run's name.
+        set: the set's name.
+        data: the data set of it.
+        attack: the attack of it; None for clean pictures.
+        n: predictions.
+        n_labelled: predictions with an accuracy; the quantities that need one are over these.
+        rates: accuracy, abstention and selective accuracy.
+        aurc: area under the risk-coverage curve, mean convention.
+        coverage_at_risk: largest coverage with at most `MAX_RISK`.
+    """
+
+    arm: str
+    set: str
+    data: str
+    attack: str | None
+    n: int
+    n_labelled: int
+    rates: Rates
+    aurc: Interval | None
+    coverage_at_risk: Interval | None
+
+
+@dataclass(frozen=True)
+class Change:
+    """What one attack did to one arm, question by question, over the questions that both sets have.
+
+    Attributes:
+        arm: the run's name.
+        data: the data set.
+        attack: the attack.
+        n: questions in both.
+        clean: the rates on them, clean.
+        attacked: and attacked.
+        accuracy_loss: clean minus attacked accuracy, paired; None without labels.
+        abstention_rise: attacked minus clean abstention rate, paired.
+    """
+
+    arm: str
+    data: str
+    attack: str
+    n: int
+    clean: Rates
+    attacked: Rates
+    accuracy_loss: Interval | None
+    abstention_rise: Interval
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """An arm against the first arm that has the set, over the questions that both have.
+
+    Attributes:
+        arm: the run's name.
+        baseline: the first run's name.
+        data: the data set.
+        attack: the attack; None for clean accuracy.
+        n: questions in both.
+        difference: the arm's quantity minus the baseline's: the loss under `attack`, or the clean accuracy.
+    """
+
+    arm: str
+    baseline: str
+    data: str
+    attack: str | None
+    n: int
+    difference: Interval
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Everything that the report says in numbers.
+
+    Attributes:
+        arms: names, in the order in which the runs were given.
+        sets: names of all sets of any arm, in the order of `set_order`.
+        rows: set by set, and within a set arm by arm.
+        changes: one for each attacked set that has its clean twin.
+        loss_contrasts: how much more each later arm lost than the first one.
+        clean_contrasts: how much more accurate each later arm is on clean pictures, on data sets that were attacked.
+        n_resamples: behind every interval but the next ones.
+        n_resamples_ranking: behind those of AURC and coverage at risk, which sort every resample.
+    """
+
+    arms: tuple[str, ...]
+    sets: tuple[str, ...]
+    rows: tuple[Row, ...]
+    changes: tuple[Change, ...]
+    loss_contrasts: tuple[Contrast, ...]
+    clean_contrasts: tuple[Contrast, ...]
+    n_resamples: int
+    n_resamples_ranking: int
+
+    def rows_of(self, arm: str) -> list[Row]:
+        """The rows of one arm."""
+        return [row for row in self.rows if row.arm == arm]
+
+
+def negate(interval: Interval) -> Interval:
+    """The interval of minus the quantity."""
+    return Interval(-interval.value, -interval.high, -interval.low)
+
+
+def complement(interval: Interval) -> Interval:
+    """The interval of one minus the quantity."""
+    return Interval(1 - interval.value, 1 - interval.high, 1 - interval.low)
+
+
+def summarize(runs: Sequence[Run], *, n_resamples: int = 1000, n_resamples_ranking: int = 500) -> Summary:
+    """All the numbers of a report.
+
+    Args:
+        runs: the arms; the first one is the baseline of the contrasts.
+        n_resamples: of the bootstrap.
+        n_resamples_ranking: of the bootstrap of AURC and coverage at risk.
+    """
+    names = sorted({name for run in runs for name in run.sets}, key=set_order)
+    cells = [(run, run.sets[name]) for name in names for run in runs if name in run.sets]
+    rows = {(run.name, one.name): _row(run.name, one, n_resamples, n_resamples_ranking) for run, one in cells}
+    changes = []
+    for name in names:
+        for run in runs:
+            attacked = run.sets.get(name)
+            clean = run.sets.get(attacked.data) if attacked and attacked.attack is not None else None
+            if attacked and clean and (change := _change(run.name, clean, attacked, rows, n_resamples)):
+                changes.append(change)
+    return Summary(
+        arms=tuple(run.name for run in runs),
+        sets=tuple(names),
+        rows=tuple(rows.values()),
+        changes=tuple(changes),
+        loss_contrasts=tuple(_loss_contrasts(runs, names, n_resamples)),
+        clean_contrasts=tuple(_clean_contrasts(runs, names, n_resamples)),
+        n_resamples=n_resamples,
+        n_resamples_ranking=n_resamples_ranking,
+    )
+
+
+def labelled(predictions: Sequence[Prediction]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Confidence and correctness of the predictions that have labels."""
+    pairs = [(p.confidence, p.accuracy) for p in predictions if p.accuracy is not None]
+    columns = np.array(pairs, dtype=np.float64).reshape(-1, 2)
+    return columns[:, 0], columns[:, 1]
+
+
+def _row(arm: str, one: PredictionSet, n_resamples: int, n_resamples_ranking: int) -> Row:
+    confidence, correctness = labelled(one.predictions)
+    groups = [p.image_id for p in one.predictions if p.accuracy is not None]
+    rank = partial(group_bootstrap, groups=groups, n_resamples=n_resamples_ranking)
+    has_labels = len(groups) > 0
+    return Row(
+        arm=arm,
+        set=one.name,
+        data=one.data,
+        attack=one.attack,
+        n=len(one.predictions),
+        n_labelled=len(groups),
+        rates=_rates(one.predictions, n_resamples),
+        aurc=rank(aurc, confidence, correctness) if has_labels else None,
+        coverage_at_risk=rank(_coverage_at_max_risk, confidence, correctness) if has_labels else None,
+    )
+
+
+def _coverage_at_max_risk(confidence: npt.NDArray[np.float64], correctness: npt.NDArray[np.float64]) -> float:
+    return float(coverage_at_risk(confidence, correctness, MAX_RISK))
+
+
+def _rates(predictions: Sequence[Prediction], n_resamples: int) -> Rates:
+    known = [p for p in predictions if p.accuracy is not None]
+    correctness = np.array([p.accuracy for p in known], dtype=np.float64)
+    abstained = np.array([p.abstained for p in known], dtype=np.float64)
+    declined = np.array([p.abstained for p in predictions], dtype=np.float64)
+    # The mean of a column is bootstrapped without making the resampled columns; `abstention_rate` is that mean.
+    rate = group_bootstrap("mean", declined, groups=[p.image_id for p in predictions], n_resamples=n_resamples)
+    rate = Interval(float(abstention_rate(declined)), rate.low, rate.high)
+    if not known:
+        return Rates(accuracy=None, abstention=rate, selective_accuracy=None)
+    bootstrap = partial(group_bootstrap, groups=[p.image_id for p in known], n_resamples=n_resamples)
+    answered = None if abstained.all() else bootstrap(selective_accuracy, correctness, abstained)
+    return Rates(accuracy=bootstrap("mean", correctness), abstention=rate, selective_accuracy=answered)
+
+
+def _change(
+    arm: str, clean: PredictionSet, attacked: PredictionSet, rows: dict[tuple[str, str], Row], n_resamples: int
+) -> Change | None:
+    before, after = _shared(clean.predictions, attacked.predictions)
+    assert attacked.attack is not None  # the caller looked
+    if not before:
+        return None
+    known = [(p, q) for p, q in zip(before, after, strict=True) if p.accuracy is not None and q.accuracy is not None]
+    loss = None
+    if known:
+        loss = _paired(
+            [p for p, _ in known], [_accuracy(p) for p, _ in known], [_accuracy(q) for _, q in known], n_resamples
+        )
+
+    def rates(one: PredictionSet, shared: Sequence[Prediction]) -> Rates:
+        is_whole = len(shared) == len(one.predictions)
+        return rows[arm, one.name].rates if is_whole else _rates(shared, n_resamples)
+
+    return Change(
+        arm=arm,
+        data=attacked.data,
+        attack=attacked.attack,
+        n=len(before),
+        clean=rates(clean, before),
+        attacked=rates(attacked, after),
+        accuracy_loss=loss,
+        abstention_rise=_paired(before, [p.abstained for p in after], [p.abstained for p in before], n_resamples),
+    )
+
+
+def _loss_contrasts(runs: Sequence[Run], names: Sequence[str], n_resamples: int) -> list[Contrast]:
+    """The loss of each later arm minus that of the first, question by question."""
+    contrasts: list[Contrast] = []
+    for name in names:
+        data, attack = split_name(name)
+        if attack is not None:
+            losses = {run.name: found for run in runs if (found := _losses(run, data, name))}
+            contrasts += _contrasts(losses, data, attack, n_resamples)
+    return contrasts
+
+
+def _clean_contrasts(runs: Sequence[Run], names: Sequence[str], n_resamples: int) -> list[Contrast]:
+    """The clean accuracy of each later arm minus that of the first, on the data sets that were attacked."""
+    contrasts: list[Contrast] = []
+    for data in dict.fromkeys(data for data, attack in map(split_name, names) if attack is not None):
+        accuracies = {
+            run.name: [(p, p.accuracy) for p in run.sets[data].predictions if p.accuracy is not None]
+            for run in runs
+            if data in run.sets
+        }
+        contrasts += _contrasts(accuracies, data, None, n_resamples)
+    return contrasts
+
+
+def _losses(run: Run, data: str, name: str) -> list[tuple[Prediction, float]]:
+    if data not in run.sets or name not in run.sets:
+        return []
+    pairs = zip(*_shared(run.sets[data].predictions, run.sets[name].predictions), strict=True)
+    return [(p, _accuracy(p) - _accuracy(q)) for p, q in pairs if p.accuracy is not None and q.accuracy is not None]
+
+
+def _contrasts(
+    values: dict[str, list[tuple[Prediction, float]]], data: str, attack: str | None, n_resamples: int
+) -> list[Contrast]:
+    """Each later arm against the first that has the set, over the questions that both have a value for."""
+    if not values:
+        return []
+    baseline, *later = values
+    base = {p.uid: value for p, value in values[baseline]}
+    found = []
+    for arm in later:
+        both = [(p, value, base[p.uid]) for p, value in values[arm] if p.uid in base]
+        if both:
+            difference = _paired([p for p, _, _ in both], [v for _, v, _ in both], [b for _, _, b in both], n_resamples)
+            found.append(Contrast(arm, baseline, data, attack, len(both), difference))
+    return found
+
+
+def _shared(clean: Sequence[Prediction], attacked: Sequence[Prediction]) -> tuple[list[Prediction], list[Prediction]]:
+    """The predictions of the uids that both have, in the attacked set's order: attacks are often run on fewer."""
+    by_uid = {p.uid: p for p in clean}
+    after = [p for p in attacked if p.uid in by_uid]
+    return [by_uid[p.uid] for p in after], after
+
+
+def _paired(
+    predictions: Sequence[Prediction], first: Sequence[float], second: Sequence[float], n_resamples: int
+) -> Interval:
+    """First minus second, both in the order of `predictions`."""
+    uids = [p.uid for p in predictions]
+    groups = [p.image_id for p in predictions]
+    value, low, high, _ = paired_difference(
+        "mean", [first], [second], first_uids=uids, second_uids=uids, groups=groups, n_resamples=n_resamples
+    )
+    return Interval(value, low, high)
+
+
+def _accuracy(prediction: Prediction) -> float:
+    assert prediction.accuracy is not None  # the callers filter
+    return prediction.accuracy
