@@ -50,7 +50,7 @@ def build_report(
             its folder, and the first one is what the others are compared with.
         out: the HTML file, or a folder for ``report.html``; the Markdown has the same stem.
         title: the heading.
-        n_resamples: of the bootstrap; AURC and coverage at risk, which sort every resample, get half as many.
+        n_resamples: of the bootstrap; selective accuracy, AURC and coverage at risk, which are slow, get half.
 
     Returns:
         The HTML file.
@@ -62,7 +62,7 @@ def build_report(
         GalleryFormatError: if a gallery cannot be used.
     """
     arms = read_runs(runs)
-    summary = summarize(arms, n_resamples=n_resamples, n_resamples_ranking=max(1, n_resamples // 2))
+    summary = summarize(arms, n_resamples=n_resamples, n_resamples_rows=max(1, n_resamples // 2))
     page = Path(out) if Path(out).suffix == ".html" else Path(out) / "report.html"
     # Both texts exist before either file does, so that an error leaves no half of a report behind.
     texts = {page: _html(arms, summary, title), page.with_suffix(".md"): _markdown(summary, title)}

@@ -129,7 +129,8 @@ class Summary:
         loss_contrasts: how much more each later arm lost than the first one.
         clean_contrasts: how much more accurate each later arm is on clean pictures, on data sets that were attacked.
         n_resamples: behind every interval but the next ones.
-        n_resamples_ranking: behind those of AURC and coverage at risk, which sort every resample.
+        n_resamples_rows: behind those of selective accuracy, AURC and coverage at risk, which are no plain means and
+            need the rows of every resample.
     """
 
     arms: tuple[str, ...]
@@ -139,7 +140,7 @@ class Summary:
     loss_contrasts: tuple[Contrast, ...]
     clean_contrasts: tuple[Contrast, ...]
     n_resamples: int
-    n_resamples_ranking: int
+    n_resamples_rows: int
 
     def rows_of(self, arm: str) -> list[Row]:
         """The rows of one arm."""
@@ -156,23 +157,27 @@ def complement(interval: Interval) -> Interval:
     return Interval(1 - interval.value, 1 - interval.high, 1 - interval.low)
 
 
-def summarize(runs: Sequence[Run], *, n_resamples: int = 1000, n_resamples_ranking: int = 500) -> Summary:
+def summarize(runs: Sequence[Run], *, n_resamples: int = 1000, n_resamples_rows: int = 500) -> Summary:
     """All the numbers of a report.
 
     Args:
         runs: the arms; the first one is the baseline of the contrasts.
         n_resamples: of the bootstrap.
-        n_resamples_ranking: of the bootstrap of AURC and coverage at risk.
+        n_resamples_rows: of the bootstrap of what is not a plain mean, which is much slower.
     """
     names = sorted({name for run in runs for name in run.sets}, key=set_order)
     cells = [(run, run.sets[name]) for name in names for run in runs if name in run.sets]
-    rows = {(run.name, one.name): _row(run.name, one, n_resamples, n_resamples_ranking) for run, one in cells}
+    rows = {(run.name, one.name): _row(run.name, one, n_resamples, n_resamples_rows) for run, one in cells}
     changes = []
     for name in names:
         for run in runs:
             attacked = run.sets.get(name)
             clean = run.sets.get(attacked.data) if attacked and attacked.attack is not None else None
-            if attacked and clean and (change := _change(run.name, clean, attacked, rows, n_resamples)):
+            if (
+                attacked
+                and clean
+                and (change := _change(run.name, clean, attacked, rows, n_resamples, n_resamples_rows))
+            ):
                 changes.append(change)
     return Summary(
         arms=tuple(run.name for run in runs),
@@ -182,7 +187,7 @@ def summarize(runs: Sequence[Run], *, n_resamples: int = 1000, n_resamples_ranki
         loss_contrasts=tuple(_loss_contrasts(runs, names, n_resamples)),
         clean_contrasts=tuple(_clean_contrasts(runs, names, n_resamples)),
         n_resamples=n_resamples,
-        n_resamples_ranking=n_resamples_ranking,
+        n_resamples_rows=n_resamples_rows,
     )
 
 
@@ -193,10 +198,10 @@ def labelled(predictions: Sequence[Prediction]) -> tuple[npt.NDArray[np.float64]
     return columns[:, 0], columns[:, 1]
 
 
-def _row(arm: str, one: PredictionSet, n_resamples: int, n_resamples_ranking: int) -> Row:
+def _row(arm: str, one: PredictionSet, n_resamples: int, n_resamples_rows: int) -> Row:
     confidence, correctness = labelled(one.predictions)
     groups = [p.image_id for p in one.predictions if p.accuracy is not None]
-    rank = partial(group_bootstrap, groups=groups, n_resamples=n_resamples_ranking)
+    rank = partial(group_bootstrap, groups=groups, n_resamples=n_resamples_rows)
     has_labels = len(groups) > 0
     return Row(
         arm=arm,
@@ -205,7 +210,7 @@ def _row(arm: str, one: PredictionSet, n_resamples: int, n_resamples_ranking: in
         attack=one.attack,
         n=len(one.predictions),
         n_labelled=len(groups),
-        rates=_rates(one.predictions, n_resamples),
+        rates=_rates(one.predictions, n_resamples, n_resamples_rows),
         aurc=rank(aurc, confidence, correctness) if has_labels else None,
         coverage_at_risk=rank(_coverage_at_max_risk, confidence, correctness) if has_labels else None,
     )
@@ -215,7 +220,7 @@ def _coverage_at_max_risk(confidence: npt.NDArray[np.float64], correctness: npt.
     return float(coverage_at_risk(confidence, correctness, MAX_RISK))
 
 
-def _rates(predictions: Sequence[Prediction], n_resamples: int) -> Rates:
+def _rates(predictions: Sequence[Prediction], n_resamples: int, n_resamples_rows: int) -> Rates:
     known = [p for p in predictions if p.accuracy is not None]
     correctness = np.array([p.accuracy for p in known], dtype=np.float64)
     abstained = np.array([p.abstained for p in known], dtype=np.float64)
@@ -225,13 +230,21 @@ def _rates(predictions: Sequence[Prediction], n_resamples: int) -> Rates:
     rate = Interval(float(abstention_rate(declined)), rate.low, rate.high)
     if not known:
         return Rates(accuracy=None, abstention=rate, selective_accuracy=None)
-    bootstrap = partial(group_bootstrap, groups=[p.image_id for p in known], n_resamples=n_resamples)
-    answered = None if abstained.all() else bootstrap(selective_accuracy, correctness, abstained)
-    return Rates(accuracy=bootstrap("mean", correctness), abstention=rate, selective_accuracy=answered)
+    bootstrap = partial(group_bootstrap, groups=[p.image_id for p in known])
+    answered = None
+    if not abstained.all():
+        answered = bootstrap(selective_accuracy, correctness, abstained, n_resamples=n_resamples_rows)
+    accuracy = bootstrap("mean", correctness, n_resamples=n_resamples)
+    return Rates(accuracy=accuracy, abstention=rate, selective_accuracy=answered)
 
 
 def _change(
-    arm: str, clean: PredictionSet, attacked: PredictionSet, rows: dict[tuple[str, str], Row], n_resamples: int
+    arm: str,
+    clean: PredictionSet,
+    attacked: PredictionSet,
+    rows: dict[tuple[str, str], Row],
+    n_resamples: int,
+    n_resamples_rows: int,
 ) -> Change | None:
     before, after = _shared(clean.predictions, attacked.predictions)
     assert attacked.attack is not None  # the caller looked
@@ -246,7 +259,7 @@ def _change(
 
     def rates(one: PredictionSet, shared: Sequence[Prediction]) -> Rates:
         is_whole = len(shared) == len(one.predictions)
-        return rows[arm, one.name].rates if is_whole else _rates(shared, n_resamples)
+        return rows[arm, one.name].rates if is_whole else _rates(shared, n_resamples, n_resamples_rows)
 
     return Change(
         arm=arm,

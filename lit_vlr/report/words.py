@@ -174,8 +174,8 @@ def _missing(summary: Summary) -> list[str]:
 def interval_note(summary: Summary) -> str:
     """What the brackets are."""
     return (
-        f"95% percentile bootstrap over pictures ({summary.n_resamples:,} resamples; AURC and coverage at risk"
-        f" {summary.n_resamples_ranking:,})."
+        f"95% percentile bootstrap over pictures ({summary.n_resamples:,} resamples; selective accuracy, AURC and"
+        f" coverage at risk {summary.n_resamples_rows:,})."
     )
 
 
