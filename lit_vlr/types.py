@@ -79,6 +79,10 @@ class Batch:
         self[key]  # raises on an unknown name
         setattr(self, key, value)
 
+    def with_images(self, images: Tensor | list[Tensor]) -> Batch:
+        """The same questions on other pictures."""
+        return replace(self, images=images)
+
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Batch:
         """Move every tensor; Lightning calls this instead of walking the record."""
 
@@ -123,7 +127,7 @@ class Prediction:
         question: the sample's.
         answer: the raw generated text, kept even when abstained.
         confidence: higher is surer; a probability in [0, 1] for the built-in scores.
-        abstained: whether ``confidence`` is below the threshold in force, or the model declined in words.
+        abstained: whether ``confidence`` is below the threshold in force.
         accuracy: soft VQA accuracy in [0, 1] of ``answer``; None where there are no labels.
         answers: the annotators' answers.
         metadata: the sample's.

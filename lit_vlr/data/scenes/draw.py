@@ -138,12 +138,17 @@ def _paint(cell: Array, thing: Thing, rng: np.random.Generator, split: Split) ->
         hands = _digits()[int(split != "train")][thing.name]
         ink = hands[2 * rng.integers(len(hands) // 2) + int(thing.size == "large")]
         detail = np.zeros_like(r)
-        top, left = (int(round(c - ink.shape[0] / 2)) for c in (CELL / 2 + rng.uniform(-1, 1), CELL / 2 + rng.uniform(-1, 1)))
+        top, left = (
+            int(round(c - ink.shape[0] / 2)) for c in (CELL / 2 + rng.uniform(-1, 1), CELL / 2 + rng.uniform(-1, 1))
+        )
         detail[top : top + ink.shape[0], left : left + ink.shape[1]] = ink
         texture_amplitude = 0.45 * thing.contrast * (1 - detail)
         ink_amplitude = 1.1 * thing.contrast
     else:
-        rho = radius * _boundaries()[thing.name][(np.mod(theta, 2 * np.pi) * (_N_ANGLES / (2 * np.pi))).astype(int) % _N_ANGLES]
+        rho = (
+            radius
+            * _boundaries()[thing.name][(np.mod(theta, 2 * np.pi) * (_N_ANGLES / (2 * np.pi))).astype(int) % _N_ANGLES]
+        )
         detail = np.clip(1.3 - np.abs(r - rho), 0, 1)
         texture_amplitude = np.full_like(r, 0.6 * thing.contrast)
         ink_amplitude = thing.contrast
@@ -153,7 +158,11 @@ def _paint(cell: Array, thing: Thing, rng: np.random.Generator, split: Split) ->
     if thing.occlusion:
         width = int(round(thing.occlusion * 2 * radius))
         start = int(rng.integers(3, CELL - 3 - width))
-        bar = (slice(None), slice(start, start + width)) if rng.random() < 0.5 else (slice(start, start + width), slice(None))
+        bar = (
+            (slice(None), slice(start, start + width))
+            if rng.random() < 0.5
+            else (slice(start, start + width), slice(None))
+        )
         cell[bar] = before[bar] * 0.9
 
 

@@ -143,7 +143,14 @@ RELATIONS: tuple[Relation, ...] = (
     Relation(
         "fruit",
         "colour",
-        {"red": "cherry", "green": "lime", "blue": "blueberry", "yellow": "banana", "purple": "plum", "white": "coconut"},
+        {
+            "red": "cherry",
+            "green": "lime",
+            "blue": "blueberry",
+            "yellow": "banana",
+            "purple": "plum",
+            "white": "coconut",
+        },
         ("Which fruit has the colour of {x}?", "What fruit is like {x} in colour?"),
         ("Name a fruit with the colour of {x}.", "Of which fruit does {x} have the colour?"),
     ),

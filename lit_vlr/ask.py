@@ -1,0 +1,57 @@
+"""One question on one picture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lit_vlr.checkpoints import read_checkpoint
+from lit_vlr.data.images import load_image
+from lit_vlr.errors import CheckpointError, UserError
+from lit_vlr.module import SelectiveVLM
+from lit_vlr.types import Prediction, Sample
+
+
+def load_module(checkpoint: Path) -> SelectiveVLM:
+    """A module with its trained weights and threshold, ready to answer.
+
+    Raises:
+        CheckpointError: if the file is missing, damaged, or was not made through the command line.
+    """
+    if "family" not in read_checkpoint(checkpoint).get("hyper_parameters", {}):
+        raise CheckpointError(
+            f"Expected a checkpoint that holds its model's settings but {checkpoint} was saved by a module made in "
+            "Python; build the module as it was built then and load the weights into it"
+        )
+    return SelectiveVLM.load_from_checkpoint(checkpoint, map_location="cpu", weights_only=True).eval()
+
+
+def predict_one(module: SelectiveVLM, image: Path, question: str) -> Prediction:
+    """Answer one question.
+
+    Raises:
+        UserError: if the picture cannot be read or the question is empty.
+    """
+    if not question.strip():
+        raise UserError("Expected a question in --question but it is empty")
+    load_image(image)  # before the model is asked for anything
+    sample = Sample(uid=str(image), image=Path(image), image_id=str(image), question=question)
+    return module.answer(module.family.collate([sample], [""]).to(module.device))[0]
+
+
+def ask(checkpoint: Path, image: Path, question: str) -> str:
+    """Answer one question on one picture, or abstain.
+
+    Args:
+        checkpoint: a file of <run>/checkpoints.
+        image: JPEG, PNG or WEBP.
+        question: in words.
+    """
+    if not question.strip():
+        raise UserError("Expected a question in --question but it is empty")
+    load_image(Path(image))  # cheap, and the likeliest mistake: before the model is loaded
+    module = load_module(Path(checkpoint))
+    prediction = predict_one(module, Path(image), question)
+    threshold = float(module.threshold)
+    if prediction.abstained:
+        return f"(abstains: confidence {prediction.confidence:.3f} is below the threshold {threshold:.3f})"
+    return f"{prediction.answer}  (confidence {prediction.confidence:.3f}, threshold {threshold:.3f})"

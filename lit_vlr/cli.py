@@ -1,0 +1,120 @@
+"""The command line: LightningCLI's verbs (fit, validate, test, predict) and lit_vlr's own (ask, report)."""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from lit_vlr.errors import UserError
+
+_USAGE = """lit-vlr: selective prediction of vision-language models, in domain, out of domain and under attack
+
+  lit-vlr fit      --config FILE ...    fine-tune; configs in the order base, model, data, objective, attack
+  lit-vlr validate --config FILE ...    score the calibration split and fit the threshold
+  lit-vlr test     --config FILE ...    answer the test sets, clean and attacked, and write the report
+  lit-vlr predict  --config FILE ...    answer without writing files
+  lit-vlr report   RUN ... [--out FILE] one report of several runs
+  lit-vlr ask      --checkpoint FILE --image FILE --question TEXT
+
+`lit-vlr VERB --help` tells more."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one verb; what the user can mend is printed as one line, with status 2."""
+    args = list(sys.argv[1:] if argv is None else argv)
+    if not args or args[0] in ("-h", "--help"):
+        print(_USAGE)
+        return 0
+    # Progress of library internals and advice about packages that are not there help nobody who runs a verb.
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    try:
+        _verb(args[0])(args)
+    except (UserError, *_expected()) as error:
+        print(f"lit-vlr: error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def _expected() -> tuple[type[Exception], ...]:
+    """Errors of parts that know nothing of `UserError`, and that name the file or argument and the remedy themselves."""
+    from lit_vlr.predictions import PredictionsFormatError
+    from lit_vlr.report.gallery import GalleryFormatError
+
+    return (PredictionsFormatError, GalleryFormatError, FileNotFoundError)
+
+
+def _verb(name: str) -> Callable[[list[str]], None]:
+    own: dict[str, Callable[[list[str]], None]] = {"ask": _ask, "report": _report}
+    if name in own:
+        return own[name]
+    if name in ("fit", "validate", "test", "predict"):
+        return _lightning
+    raise UserError(f"Expected one of fit, validate, test, predict, report, ask but got {name!r}; see lit-vlr --help")
+
+
+def _lightning(args: list[str]) -> None:
+    from transformers.utils import logging
+
+    from lit_vlr.lightning_cli import VLRCLI
+
+    logging.disable_progress_bar()
+    _quiet()
+    # Lightning warns of arguments that are passed on; from the shell it shall read them itself.
+    VLRCLI.run(None if args == sys.argv[1:] else args)
+
+
+def _ask(args: list[str]) -> None:
+    from jsonargparse import auto_cli
+
+    from lit_vlr.ask import ask
+
+    _quiet()
+    print(auto_cli(ask, args=args[1:], as_positional=False))
+
+
+def _report(args: list[str]) -> None:
+    from jsonargparse import auto_cli
+
+    def report(
+        runs: list[Path], out: Path = Path("report.html"), title: str = "Selective prediction under attack"
+    ) -> Path:
+        """Write one report of several runs.
+
+        Args:
+            runs: run folders; the first is what the others are compared with.
+            out: the HTML file.
+            title: the heading.
+        """
+        from lit_vlr.report import build_report
+
+        return build_report(runs, out, title)
+
+    # A list as positional arguments: `lit-vlr report A B`.
+    cut = next((i for i, a in enumerate(args[1:]) if a.startswith("-")), len(args) - 1)
+    runs = [str(Path(a)) for a in args[1 : 1 + cut]]
+    rest = args[1 + cut :]
+    given = [] if not runs else ["--runs", str(runs)]
+    print(auto_cli(report, args=[*given, *rest], as_positional=False))
+
+
+def _quiet() -> None:
+    """Silence warnings that say nothing about what the user did."""
+    for message in (
+        ".*does not have many workers.*",
+        ".*is_gradient_checkpointing.*deprecated.*",
+        ".*LeafSpec.*deprecated.*",
+        ".*treespec.*deprecated.*",
+        ".*Checkpoint directory .* exists and is not empty.*",
+        ".*isinstance.treespec.*",
+    ):
+        warnings.filterwarnings("ignore", message=message)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

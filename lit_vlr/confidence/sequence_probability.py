@@ -1,0 +1,25 @@
+"""The probability of the whole answer."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+
+def sequence_probability(token_log_probs: Tensor, token_mask: Tensor) -> Tensor:
+    """Product of the probabilities of the answer's tokens, end token included: "MaxProb" of a generative model.
+
+    Args:
+        token_log_probs: log-probability of each generated token, (B, T).
+        token_mask: True on the answer's tokens, (B, T); whatever stands elsewhere does not count.
+
+    Returns:
+        (B,) in [0, 1].
+
+    Reference:
+        Whitehead et al., Reliable Visual Question Answering, arXiv 2204.13631, section 4.1 (MaxProb).
+
+    >>> import torch
+    >>> sequence_probability(torch.log(torch.tensor([[0.5, 0.5, 0.1]])), torch.tensor([[True, True, False]]))
+    tensor([0.2500])
+    """
+    return token_log_probs.masked_fill(~token_mask, 0.0).sum(1).exp()

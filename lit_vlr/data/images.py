@@ -1,0 +1,70 @@
+"""Reading pictures, with everything that can be wrong with a file said in one line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps, UnidentifiedImageError
+from torch import Tensor
+
+from lit_vlr.errors import ImageError
+from lit_vlr.types import ImageRef
+
+FORMATS = ("JPEG", "PNG", "WEBP")
+MAX_PIXELS = 50_000_000
+
+
+def load_image(image: ImageRef, uid: str = "") -> Tensor:
+    """Read a picture.
+
+    Args:
+        image: a file, or an array (H, W, 3) of uint8.
+        uid: whose picture it is, for errors.
+
+    Returns:
+        (3, H, W) float32 in [0, 1], unnormalised; EXIF orientation applied, transparency on white.
+
+    Raises:
+        ImageError: if the file is missing, damaged, no picture of the allowed formats, or larger than 50 megapixels;
+            or the array is not (H, W, 3) of uint8. The message names the file.
+    """
+    if isinstance(image, Path):
+        image = _read(image, f" ({uid})" if uid else "")
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+        raise ImageError(
+            f"Expected a picture of {uid or 'a sample'} as (H, W, 3) uint8 but got {image.shape} {image.dtype}"
+            f"{_range(image)}; pass unnormalised 8-bit pixels"
+        )
+    return torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1).float().div(255)
+
+
+def _range(array: np.ndarray) -> str:
+    return f" from {array.min():.3g} to {array.max():.3g}" if array.size else ""
+
+
+def _read(path: Path, whose: str) -> np.ndarray:
+    if not path.is_file():
+        raise ImageError(f"Expected a picture at {path}{whose} but there is no such file; check the path")
+    try:
+        with Image.open(path, formats=FORMATS) as opened:
+            if opened.width * opened.height > MAX_PIXELS:  # before decoding: the header is enough to refuse a bomb
+                raise ImageError(
+                    f"Expected at most {MAX_PIXELS // 10**6} megapixels but {path}{whose} has {opened.size}; shrink it"
+                )
+            opened.load()
+            upright = ImageOps.exif_transpose(opened)
+            if upright.has_transparency_data:
+                rgba = upright.convert("RGBA")
+                white = Image.new("RGBA", rgba.size, "white")
+                upright = Image.alpha_composite(white, rgba)
+            return np.asarray(upright.convert("RGB"))
+    except UnidentifiedImageError as error:
+        raise ImageError(
+            f"Expected a picture ({', '.join(FORMATS)}) but {path}{whose} is none; convert or replace it"
+        ) from error
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        if isinstance(error, ImageError):
+            raise
+        raise ImageError(f"Expected a whole picture but {path}{whose} cannot be read: {error}; replace it") from error

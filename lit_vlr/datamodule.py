@@ -1,0 +1,156 @@
+"""LightningDataModules: which samples each stage sees, in an order that a resumed run repeats."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Literal
+
+import torch
+from lightning.pytorch import LightningDataModule
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from lit_vlr.data.scenes import OOD_SPLITS, Split, make_sample
+from lit_vlr.data.targets import majority, sampled
+from lit_vlr.errors import UserError
+from lit_vlr.types import Batch, Sample
+
+Collate = Callable[[Sequence[Sample], Sequence[str]], Batch]
+
+
+class EpochSampler(Sampler[int]):
+    """A permutation that is a pure function of (seed, epoch): no state to save, none to restore.
+
+    Lightning calls ``set_epoch`` before each epoch, also in a resumed run.
+    """
+
+    def __init__(self, n: int, seed: int) -> None:
+        self.n, self.seed, self.epoch = n, seed, 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the permutation."""
+        self.epoch = epoch
+
+    def __iter__(self) -> Iterator[int]:
+        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
+        return iter(torch.randperm(self.n, generator=generator).tolist())
+
+    def __len__(self) -> int:
+        return self.n
+
+
+class ScenesDataset(Dataset[Sample]):
+    """Scenes drawn when asked for; sample i is the same in any process and order."""
+
+    def __init__(self, split: Split, n: int, seed: int) -> None:
+        self.split, self.n, self.seed = split, n, seed
+
+    def __len__(self) -> int:
+        return self.n
+
+    def __getitem__(self, index: int) -> Sample:
+        if not 0 <= index < self.n:
+            raise IndexError(index)
+        return make_sample(self.split, index, self.seed)
+
+
+class _TargetCollate:
+    """Chooses each row's training answer and hands over to the family; picklable, for workers."""
+
+    def __init__(self, collate: Collate, target: Literal["majority", "sampled"], seed: int) -> None:
+        self.collate, self.target, self.seed = collate, target, seed
+
+    def __call__(self, samples: Sequence[Sample]) -> Batch:
+        choose = majority if self.target == "majority" else lambda s: sampled(s, self.seed)
+        return self.collate(samples, [choose(s) for s in samples])
+
+
+class ScenesDataModule(LightningDataModule):
+    """The embedded data set: train, calibration (as validation), test and the out-of-domain splits (as test sets).
+
+    Args:
+        train_size: training questions.
+        calibration_size: questions that validation scores and thresholds are fitted on; never trained on.
+        test_size: in-domain test questions.
+        ood_size: questions in each of the four out-of-domain sets; 0 leaves them out.
+        batch_size: rows a training batch.
+        eval_batch_size: rows elsewhere; it changes no result.
+        target: train on the ``majority`` answer, or on one ``sampled`` by annotator votes.
+        num_workers: processes that draw and collate.
+        data_seed: of the data set itself; 0 is the one that the figures in the README are from.
+        order_seed: of the training order.
+
+    Raises:
+        UserError: if a size is negative, or a batch size is not positive.
+    """
+
+    name = "scenes"
+
+    def __init__(
+        self,
+        train_size: int = 8000,
+        calibration_size: int = 500,
+        test_size: int = 500,
+        ood_size: int = 250,
+        batch_size: int = 32,
+        eval_batch_size: int = 64,
+        target: Literal["majority", "sampled"] = "majority",
+        num_workers: int = 0,
+        data_seed: int = 0,
+        order_seed: int = 0,
+    ) -> None:
+        super().__init__()
+        sizes = {"train_size": train_size, "calibration_size": calibration_size, "test_size": test_size}
+        for key, size in {**sizes, "batch_size": batch_size, "eval_batch_size": eval_batch_size}.items():
+            if size < 1:
+                raise UserError(f"Expected `data.{key}` of at least 1 but got {size}")
+        if ood_size < 0:
+            raise UserError(f"Expected `data.ood_size` of at least 0 but got {ood_size}; 0 leaves these sets out")
+        self.sizes = sizes
+        self.ood_size = ood_size
+        self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
+        self.target: Literal["majority", "sampled"] = target
+        self.num_workers = num_workers
+        self.data_seed, self.order_seed = data_seed, order_seed
+
+    @property
+    def test_names(self) -> list[str]:
+        """The test sets, in the order of the test loaders."""
+        return ["test", *(OOD_SPLITS if self.ood_size else ())]
+
+    def describe(self) -> str:
+        """The data in a few words, for manifests."""
+        return f"scenes, seed {self.data_seed}"
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        """Training batches, in an order of (order_seed, epoch)."""
+        dataset = ScenesDataset("train", self.sizes["train_size"], self.data_seed)
+        return self._loader(dataset, self.batch_size, sampler=EpochSampler(len(dataset), self.order_seed))
+
+    def val_dataloader(self) -> DataLoader[Batch]:
+        """The calibration split."""
+        return self._loader(ScenesDataset("calibration", self.sizes["calibration_size"], self.data_seed))
+
+    def test_dataloader(self) -> list[DataLoader[Batch]]:
+        """In-domain and out-of-domain sets."""
+        ood = [ScenesDataset(split, self.ood_size, self.data_seed) for split in OOD_SPLITS if self.ood_size]
+        return [self._loader(d) for d in (ScenesDataset("test", self.sizes["test_size"], self.data_seed), *ood)]
+
+    def predict_dataloader(self) -> DataLoader[Batch]:
+        """The in-domain test set."""
+        return self.test_dataloader()[0]
+
+    def _loader(self, dataset: Dataset[Sample], batch_size: int | None = None, **kwargs: Any) -> DataLoader[Batch]:  # noqa: ANN401
+        if self.trainer is None:
+            raise UserError("Expected a Trainer: pictures and prompts are laid out by the model's family")
+        family = self.trainer.lightning_module.family
+        return DataLoader(
+            dataset,  # type: ignore[arg-type]  # the collate function turns Samples into a Batch
+            batch_size=batch_size or self.eval_batch_size,
+            collate_fn=_TargetCollate(family.collate, self.target, self.order_seed),
+            num_workers=self.num_workers,
+            # A private generator: the workers' base seed is not drawn from the global stream.
+            generator=torch.Generator().manual_seed(self.order_seed),
+            pin_memory=torch.cuda.is_available(),
+            persistent_workers=self.num_workers > 0,
+            **kwargs,
+        )

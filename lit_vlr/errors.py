@@ -1,0 +1,15 @@
+"""Errors that are the user's to mend: the command line prints them as one line and leaves with status 2."""
+
+from __future__ import annotations
+
+
+class UserError(ValueError):
+    """Something given to lit_vlr cannot be used; the message names it and the remedy."""
+
+
+class ImageError(UserError):
+    """A picture that is missing, damaged, of a refused kind, or out of range."""
+
+
+class CheckpointError(UserError):
+    """A checkpoint that is missing, damaged, or of another model."""

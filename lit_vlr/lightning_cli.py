@@ -1,0 +1,113 @@
+"""LightningCLI with this package's defaults: where a run's files go, precision by device, honest checkpoint settings."""
+
+from __future__ import annotations
+
+import re
+import sys
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningDataModule, Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+
+from lit_vlr.checkpoints import read_checkpoint
+from lit_vlr.errors import UserError
+from lit_vlr.module import SelectiveVLM
+
+
+class _Parser(LightningArgumentParser):
+    """Says what is wrong in one line: the usage of a Trainer is two hundred."""
+
+    def error(self, message: str, ex: Exception | None = None) -> Any:  # noqa: ANN401
+        """Raise what `lit_vlr.cli.main` prints."""
+        raise UserError(_shorten(message)) from ex
+
+
+class VLRCLI(LightningCLI):
+    """The fit, validate, test and predict verbs."""
+
+    @classmethod
+    def run(cls, args: list[str] | None) -> VLRCLI:
+        """Parse and execute."""
+        return cls(
+            SelectiveVLM,
+            LightningDataModule,
+            subclass_mode_data=True,
+            parser_class=_Parser,
+            args=args,
+            save_config_kwargs={"overwrite": True},
+        )
+
+    def _parse_ckpt_path(self) -> None:
+        """Lightning replaces the given model settings by the checkpoint's without a word; say where they differ."""
+        given = self.config[self.config.subcommand]
+        path = given.get("ckpt_path")
+        if path and path not in ("best", "last", "hpc", "registry"):
+            read_checkpoint(path)
+        before = deepcopy(given.get("model"))
+        super()._parse_ckpt_path()
+        after = self.config[self.config.subcommand].get("model")
+        for line in _differences(before, after):
+            print(f"lit-vlr: the checkpoint's setting is used: {line}", file=sys.stderr)
+
+    def before_instantiate_classes(self) -> None:
+        """Bfloat16 where there is a GPU, unless something else is asked for."""
+        trainer = self.config[self.config.subcommand].trainer
+        if trainer.precision is None:
+            gpu = torch.cuda.is_available() and trainer.accelerator in ("auto", "gpu", "cuda")
+            trainer.precision = "bf16-mixed" if gpu else "32-true"
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:  # noqa: ANN401
+        """Put logs and checkpoints into the run's folder."""
+        trainer_config = self.config[self.config.subcommand].trainer
+        root = Path(trainer_config.default_root_dir or "runs/default")
+        if trainer_config.logger in (None, True) and self.config.subcommand == "fit":
+            kwargs["logger"] = [
+                CSVLogger(root, name="", version="logs"),
+                TensorBoardLogger(root, name="", version="logs"),
+            ]
+        elif trainer_config.logger is None:
+            kwargs["logger"] = False  # a test run writes predictions, and must not touch the fit's logs
+            trainer_config.callbacks = [
+                c for c in trainer_config.callbacks or [] if not c.class_path.endswith("LearningRateMonitor")
+            ]
+        trainer = super().instantiate_trainer(**kwargs)
+        for callback in trainer.checkpoint_callbacks:
+            if isinstance(callback, ModelCheckpoint) and callback.dirpath is None:
+                callback.dirpath = str((root / "checkpoints").absolute())
+        return trainer
+
+    def before_test(self) -> None:
+        """Say which weights are tested."""
+        if self.config.test.get("ckpt_path") is None:
+            print("lit-vlr: no --ckpt_path given: testing the base model as it is", file=sys.stderr)
+
+    def after_test(self) -> None:
+        """Write the run's report and say where it is."""
+        from lit_vlr.report import build_report
+
+        root = Path(self.trainer.default_root_dir)
+        if self.trainer.is_global_zero and (root / "predictions").is_dir():
+            print(f"predictions: {root / 'predictions'}\nreport: {build_report([root], root / 'report.html')}")
+
+
+def _differences(before: Any, after: Any, key: str = "model") -> list[str]:  # noqa: ANN401
+    """Settings that the checkpoint changed, as ``key: given -> used``."""
+    old, new = (dict(x.items()) if hasattr(x, "items") else x for x in (before, after))
+    if isinstance(old, dict) and isinstance(new, dict):
+        return [line for k in sorted(set(old) & set(new)) for line in _differences(old[k], new[k], f"{key}.{k}")]
+    return [] if old == new or before is None else [f"{key}: {old!r} was given, {new!r} is used"]
+
+
+def _shorten(message: str) -> str:
+    """What jsonargparse found, without its lists of everything that would have been right."""
+    problems = re.findall(
+        r"(?:- )?(Problem with given class_path .*?:\s*.+?|Key .* is not expected.*?)(?=\n|$)", message, re.S
+    )
+    head = message.split("\n")[0].rstrip(":")
+    said = [re.sub(r"\s+", " ", problem) for problem in problems]
+    return f"{head}: {said[-1]}" if said and said[-1] not in head else re.sub(r"\s+", " ", message)[:600]

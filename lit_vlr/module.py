@@ -1,0 +1,188 @@
+"""The LightningModule: wiring between a family, an objective and the selective metrics. No maths here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import torch
+from lightning.pytorch import LightningModule
+from torch import Tensor
+from torchmetrics import MetricCollection
+
+from lit_vlr.confidence import sequence_probability
+from lit_vlr.errors import CheckpointError
+from lit_vlr.functional import vqa_accuracy
+from lit_vlr.metrics import AUGRC, AURC, CoverageAtRisk
+from lit_vlr.models.base import ModelFamily
+from lit_vlr.objectives.base import Objective
+from lit_vlr.objectives.sft import answer_cross_entropy
+from lit_vlr.optim import Optimisation, build_optimizer
+from lit_vlr.types import Batch, Prediction
+
+Dialect = Literal["no_skip", "official", "evalai", "pre2021"]
+
+
+class SelectiveVLM(LightningModule):
+    """Fine-tunes a vision-language model and measures how well it knows when it is right.
+
+    Checkpoints hold what was trained, and the threshold; the quantised base is found again by its name.
+
+    Args:
+        family: the model.
+        objective: what is minimised.
+        optimisation: optimiser and schedule.
+        max_new_tokens: bound on a generated answer.
+        dialect: of VQA accuracy; see `lit_vlr.functional.vqa_accuracy`.
+        max_risk: the risk that validation reports coverage at.
+
+    Attributes:
+        threshold: answers with a lower confidence are abstained from; state, not a setting: it is fitted on the
+            calibration split (`FitThreshold`) and travels in the checkpoint. -inf answers everything.
+    """
+
+    def __init__(
+        self,
+        family: ModelFamily,
+        objective: Objective,
+        optimisation: Optimisation = Optimisation(),  # noqa: B008 - frozen
+        max_new_tokens: int = 10,
+        dialect: Dialect = "no_skip",
+        max_risk: float = 0.1,
+    ) -> None:
+        super().__init__()
+        # Under LightningCLI these are plain settings (class paths and arguments), and `load_from_checkpoint` makes the
+        # objects again; in Python they would be the objects themselves, which no checkpoint should hold.
+        self.save_hyperparameters(ignore=[] if self._from_cli() else ["family", "objective", "optimisation"])
+        self.family = family
+        self.objective = objective
+        self.optimisation = optimisation
+        self.max_new_tokens = max_new_tokens
+        self.dialect: Dialect = dialect
+        self.strict_loading = False  # the frozen base is not in the checkpoint; `on_load_checkpoint` checks the rest
+        self.threshold: Tensor
+        self.register_buffer("threshold", torch.tensor(float("-inf"), dtype=torch.float64))
+        self.selective = MetricCollection(
+            {"aurc": AURC(), "augrc": AUGRC(), "coverage_at_risk": CoverageAtRisk(max_risk)}, prefix="val/selective/"
+        )
+        self._random_state: Tensor | None = None
+
+    @staticmethod
+    def _from_cli() -> bool:
+        from lightning.pytorch.core.mixins.hparams_mixin import _given_hyperparameters
+
+        return _given_hyperparameters.get() is not None
+
+    def configure_model(self) -> None:
+        """Load the base model, once, where it will run."""
+        self.family.load(self.device)
+
+    def attack_loss(self, images: Tensor, batch: Batch) -> Tensor:
+        """What an attack raises: cross-entropy of the true answer, (B,); see `lit_vlr_callbacks.SupportsAttack`."""
+        attacked = batch.with_images(images)
+        return answer_cross_entropy(self.family(attacked), len(batch))
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """One step; the only place where per-sample losses are reduced."""
+        loss: Tensor = self.objective(self.family(batch), batch).mean()
+        self.log("train/loss", loss, prog_bar=True, batch_size=len(batch))
+        return loss
+
+    def answer(self, batch: Batch) -> list[Prediction]:
+        """Generate, score and decide, for each row."""
+        generated = self.family.generate(batch, self.max_new_tokens)
+        confidence = sequence_probability(generated.token_log_probs, generated.token_mask).double().cpu()
+        abstained = confidence < self.threshold.cpu()
+        return [
+            Prediction(
+                uid=sample.uid,
+                image_id=sample.image_id,
+                question=sample.question,
+                answer=text,
+                confidence=float(confidence[i]),
+                abstained=bool(abstained[i]),
+                accuracy=vqa_accuracy(text, sample.answers, dialect=self.dialect) if sample.answers else None,
+                answers=sample.answers,
+                metadata=sample.metadata,
+            )
+            for i, (sample, text) in enumerate(zip(batch.samples, generated.texts, strict=True))
+        ]
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> list[Prediction]:
+        """Loss, answers, selective metrics."""
+        loss = self.objective(self.family(batch), batch).mean()
+        predictions = self.answer(batch)
+        correctness = torch.tensor([p.accuracy for p in predictions], dtype=torch.float64)
+        confidence = torch.tensor([p.confidence for p in predictions], dtype=torch.float64)
+        self.selective.update(confidence=confidence, correctness=correctness)
+        self.log("val/loss", loss, batch_size=len(batch), sync_dist=True)
+        self.log("val/accuracy", correctness.mean().float(), prog_bar=True, batch_size=len(batch), sync_dist=True)
+        return predictions
+
+    def on_validation_epoch_end(self) -> None:
+        """Log what the whole split says."""
+        self.log_dict({name: value.float() for name, value in self.selective.compute().items()}, sync_dist=False)
+        self.selective.reset()
+
+    def test_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> list[Prediction]:
+        """Answers; `RecordPredictions` writes them."""
+        predictions = self.answer(batch)
+        known = [p for p in predictions if p.accuracy is not None]
+        if known:
+            name = self.trainer.datamodule.test_names[dataloader_idx]  # type: ignore[attr-defined]
+            accuracy = sum(p.accuracy or 0.0 for p in known) / len(known)
+            abstained = sum(p.abstained for p in known) / len(known)
+            values = {f"test/{name}/accuracy": accuracy, f"test/{name}/abstention_rate": abstained}
+            self.log_dict(values, batch_size=len(known), add_dataloader_idx=False, sync_dist=True)
+        return predictions
+
+    def predict_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> list[Prediction]:
+        """Answers."""
+        return self.answer(batch)
+
+    def configure_optimizers(self) -> Any:  # noqa: ANN401 - Lightning's own union
+        """The optimiser over what trains, and its schedule."""
+        trained = {name: p for name, p in self.named_parameters() if p.requires_grad}
+        return build_optimizer(trained, self.optimisation, int(self.trainer.estimated_stepping_batches))
+
+    def _trained_names(self) -> set[str]:
+        return {name for name, p in self.named_parameters() if p.requires_grad} | {"threshold"}
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep only what was trained: a 4-bit base neither belongs in a checkpoint nor loads from one."""
+        wanted = self._trained_names()
+        checkpoint["state_dict"] = {k: v for k, v in checkpoint["state_dict"].items() if k in wanted}
+        checkpoint["random_state"] = torch.get_rng_state()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Check, since Lightning no longer does, that the checkpoint is of this model.
+
+        Raises:
+            CheckpointError: if parameters are missing, unknown or of another shape.
+        """
+        self.configure_model()
+        check_adapter_state(checkpoint.get("state_dict", {}), self._trained_names(), self.state_dict())
+        self._random_state = checkpoint.get("random_state")
+
+    def on_train_start(self) -> None:
+        """Go on with the random stream of the run that is resumed."""
+        if self._random_state is not None:
+            torch.set_rng_state(self._random_state)
+            self._random_state = None
+
+
+def check_adapter_state(found: Mapping[str, Tensor], wanted: set[str], state: Mapping[str, Tensor]) -> None:
+    """Compare a checkpoint's parameters with what a model trains.
+
+    Raises:
+        CheckpointError: naming an example of each difference.
+    """
+    missing, unknown = sorted(wanted - set(found)), sorted(set(found) - wanted)
+    shapes = [k for k in wanted & set(found) if found[k].shape != state[k].shape]
+    if missing or unknown or shapes:
+        kinds = {"missing": missing, "unknown": unknown, "of another shape": sorted(shapes)}
+        said = "; ".join(f"{len(names)} {kind} (such as {names[0]})" for kind, names in kinds.items() if names)
+        raise CheckpointError(
+            f"Expected a checkpoint of this model but its parameters differ: {said}; "
+            "use the --config files (model, LoRA, objective) that it was trained with"
+        )

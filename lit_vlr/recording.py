@@ -1,0 +1,217 @@
+"""Callbacks that write what a model answers: on the test sets, on attacked copies of them, and a gallery of pictures."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from PIL import Image
+from torch import Tensor
+
+from lit_vlr.module import SelectiveVLM
+from lit_vlr.predictions import PredictionWriter
+from lit_vlr.types import Batch, Prediction
+from lit_vlr.versions import versions
+from lit_vlr_callbacks import attack_batch
+from lit_vlr_callbacks.attacks import Attack
+
+
+class RecordPredictions(Callback):
+    """Write ``<run>/predictions/<set>.jsonl`` for every test set; the run folder is the Trainer's root.
+
+    Args:
+        shuffled: also answer the in-domain test questions on each other's pictures, as the set ``test_shuffled``: what
+            a blind model would score. A row gets the next row's picture.
+    """
+
+    def __init__(self, shuffled: bool = False) -> None:
+        self.shuffled = shuffled
+        self._writers: dict[str, PredictionWriter] = {}
+
+    def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Open a file a set; nothing appears under a final name before the run is through."""
+        names = trainer.datamodule.test_names  # type: ignore[attr-defined]
+        for name in [*names, *(["test_shuffled"] if self.shuffled else [])]:
+            self._writers[name] = open_writer(trainer, pl_module, name, None)
+
+    def on_test_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,  # noqa: ANN401
+        batch: Batch,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Write a batch."""
+        name = trainer.datamodule.test_names[dataloader_idx]  # type: ignore[attr-defined]
+        write_all(self._writers[name], outputs)
+        if self.shuffled and name == "test":
+            assert isinstance(pl_module, SelectiveVLM)
+            assert isinstance(batch.images, Tensor)
+            write_all(self._writers["test_shuffled"], pl_module.answer(batch.with_images(batch.images.roll(1, 0))))
+
+    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Give the files their names."""
+        for writer in self._writers.values():
+            writer.close()
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Leave nothing half-written."""
+        for writer in self._writers.values():
+            writer.abort()
+
+
+class RecordAttackedPredictions(Callback):
+    """Attack test sets and write ``<run>/predictions/<set>+<name>.jsonl``, and pictures into ``<run>/gallery``.
+
+    Args:
+        attack: the search.
+        name: what the attack is called in file names.
+        sets: the test sets it is run on.
+        gallery: how many of the first test pictures are kept, clean and attacked, as 8-bit PNG.
+        seed: of the attack's own generator, which starts anew with each test run.
+    """
+
+    def __init__(
+        self, attack: Attack, name: str = "linf_pgd", sets: Sequence[str] = ("test",), gallery: int = 12, seed: int = 0
+    ) -> None:
+        if not re.fullmatch(r"[A-Za-z0-9_.-]+", name):
+            raise ValueError(f"Expected `name` of letters, digits, `_`, `.`, `-` but got {name!r}; it names files")
+        self.attack, self.name, self.sets, self.gallery, self.seed = attack, name, tuple(sets), gallery, seed
+        self._generator = torch.Generator()
+        self._writers: dict[str, PredictionWriter] = {}
+        self._entries: list[dict[str, Any]] = []
+
+    @property
+    def state_key(self) -> str:
+        """Distinguishes several attacks in one Trainer."""
+        return self._generate_state_key(name=self.name)
+
+    def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Open a file a set."""
+        self._generator.manual_seed(self.seed)
+        self._entries = []
+        present = trainer.datamodule.test_names  # type: ignore[attr-defined]
+        if unknown := sorted(set(self.sets) - set(present)):
+            raise ValueError(
+                f"Expected `sets` among the test sets {present} but got {unknown}; mend the attack's config"
+            )
+        for name in self.sets:
+            self._writers[name] = open_writer(trainer, pl_module, f"{name}+{self.name}", self._description())
+
+    def on_test_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,  # noqa: ANN401
+        batch: Batch,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Attack a batch, answer it, write it."""
+        name = trainer.datamodule.test_names[dataloader_idx]  # type: ignore[attr-defined]
+        if name not in self._writers:
+            return
+        assert isinstance(pl_module, SelectiveVLM)
+        result = attack_batch(pl_module, batch, self.attack, generator=self._generator)
+        answers = pl_module.answer(batch.with_images(result.images))
+        write_all(self._writers[name], answers)
+        for row, (before, after) in enumerate(zip(outputs, answers, strict=True)):
+            if len(self._entries) < self.gallery:
+                self._keep(Path(trainer.default_root_dir), name, batch.images[row], result.images[row], before, after)
+
+    def _keep(
+        self, run: Path, name: str, clean: Tensor, attacked: Tensor, before: Prediction, after: Prediction
+    ) -> None:
+        folder = run / "gallery.part" / name
+        folder.mkdir(parents=True, exist_ok=True)
+        stem = re.sub(r"[^A-Za-z0-9_.-]", "_", before.uid)
+        files = {"clean_png": f"{stem}.png", "attacked_png": f"{stem}+{self.name}.png"}
+        save_png(clean, folder / files["clean_png"])
+        save_png(attacked, folder / files["attacked_png"])
+        entry: dict[str, Any] = {
+            "uid": before.uid,
+            "set": name,
+            "attack": self.name,
+            "eps": eps_of(self.attack),
+            "question": before.question,
+            "answers": list(before.answers),
+            **{key: f"{name}/{file}" for key, file in files.items()},
+        }
+        for which, p in (("clean", before), ("attacked", after)):
+            for key in ("answer", "confidence", "abstained", "accuracy"):
+                entry[f"{which}_{key}"] = getattr(p, key)
+        self._entries.append(entry)
+
+    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Give predictions and gallery their names."""
+        for writer in self._writers.values():
+            writer.close()
+        part, final = (Path(trainer.default_root_dir) / n for n in ("gallery.part", "gallery"))
+        if self._entries:
+            (part / "index.json").write_text(json.dumps(self._entries, indent=1) + "\n", encoding="utf-8")
+            shutil.rmtree(final, ignore_errors=True)
+            part.replace(final)
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Leave nothing half-written."""
+        for writer in self._writers.values():
+            writer.abort()
+        shutil.rmtree(Path(trainer.default_root_dir) / "gallery.part", ignore_errors=True)
+
+    def _description(self) -> str:
+        p = self.attack.perturbation
+        ranges = ", ".join(f"{name} {p.low[name]:.4g}..{p.high[name]:.4g}" for name in p.names)
+        steps = {k: getattr(self.attack, k) for k in ("steps", "restarts") if hasattr(self.attack, k)}
+        return f"{type(self.attack).__name__} {steps} over {ranges}"
+
+
+def eps_of(attack: Attack) -> float | None:
+    """The L∞ radius of an attack in [0, 1] units, or None where it has none or other parameters too."""
+    p = attack.perturbation
+    return p.high["delta"] if p.names == ("delta",) and p.high["delta"] > 0 else None
+
+
+def save_png(image: Tensor, path: Path) -> None:
+    """Write a picture (3, H, W) in [0, 1] as 8-bit PNG."""
+    pixels = image.detach().cpu().mul(255).round().to(torch.uint8).permute(1, 2, 0).numpy()
+    Image.fromarray(np.ascontiguousarray(pixels)).save(path)
+
+
+def write_all(writer: PredictionWriter, predictions: Sequence[Prediction]) -> None:
+    """Write the predictions of a batch."""
+    for prediction in predictions:
+        writer.write(prediction)
+
+
+def open_writer(trainer: Trainer, pl_module: LightningModule, name: str, attack: str | None) -> PredictionWriter:
+    """A writer for one set, with a manifest of how its predictions are made."""
+    assert isinstance(pl_module, SelectiveVLM)
+    data: Any = trainer.datamodule  # type: ignore[attr-defined]
+    manifest: Mapping[str, Any] = {
+        "set": name,
+        "attack": attack,
+        "dialect": pl_module.dialect,
+        "threshold": float(pl_module.threshold),
+        "model": pl_module.family.describe(),
+        "data": data.describe(),
+        "checkpoint": str(trainer.ckpt_path) if trainer.ckpt_path else None,
+        "seed": _seed(),
+        "versions": versions(),
+    }
+    return PredictionWriter(Path(trainer.default_root_dir) / "predictions" / f"{name}.jsonl", manifest)
+
+
+def _seed() -> int | None:
+    import os
+
+    seed = os.environ.get("PL_GLOBAL_SEED")
+    return int(seed) if seed else None

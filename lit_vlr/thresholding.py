@@ -1,0 +1,77 @@
+"""Fits the abstention threshold on the calibration split, after each validation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from torch import Tensor
+
+from lit_vlr.functional import risk_coverage_curve
+from lit_vlr.module import SelectiveVLM
+from lit_vlr.types import Batch, Prediction
+
+
+def threshold_at_risk(confidence: Tensor, correctness: Tensor, max_risk: float) -> float:
+    """The lowest threshold whose risk among the answered is at most ``max_risk``; +inf if there is none.
+
+    Empirical: it holds on the data it was fitted on, and promises nothing elsewhere.
+
+    Args:
+        confidence: (N,).
+        correctness: soft accuracy in [0, 1], (N,).
+        max_risk: in [0, 1].
+
+    >>> threshold_at_risk(torch.tensor([0.9, 0.8, 0.3]), torch.tensor([1.0, 1.0, 0.0]), 0.1)
+    0.8...
+    """
+    curve = risk_coverage_curve(confidence, correctness)
+    allowed = (curve.risk <= max_risk + 1e-7).nonzero()
+    return float(curve.threshold[allowed[-1]]) if len(allowed) else float("inf")
+
+
+class FitThreshold(Callback):
+    """Set ``module.threshold`` from the validation predictions, so that every checkpoint carries its own.
+
+    Args:
+        max_risk: risk allowed among the answered calibration questions.
+
+    Raises:
+        ValueError: if ``max_risk`` is outside [0, 1].
+    """
+
+    def __init__(self, max_risk: float = 0.1) -> None:
+        if not 0 <= max_risk <= 1:
+            raise ValueError(f"Expected `max_risk` in [0, 1] but got {max_risk}; it is a share of wrong answers")
+        self.max_risk = max_risk
+        self._predictions: list[Prediction] = []
+
+    def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Start anew."""
+        self._predictions = []
+
+    def on_validation_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,  # noqa: ANN401
+        batch: Batch,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Collect; abstention does not hide an answer."""
+        self._predictions.extend(outputs)
+
+    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Fit and log; before the checkpoint callback, which Lightning runs last."""
+        assert isinstance(pl_module, SelectiveVLM)
+        if trainer.sanity_checking:
+            return
+        confidence = torch.tensor([p.confidence for p in self._predictions], dtype=torch.float64)
+        correctness = torch.tensor([p.accuracy for p in self._predictions], dtype=torch.float64)
+        threshold = threshold_at_risk(confidence, correctness, self.max_risk)
+        pl_module.threshold.fill_(threshold)
+        abstained = (confidence < threshold).double().mean()
+        pl_module.log("val/selective/abstention_rate", abstained.float())
+        pl_module.log("val/selective/threshold", min(threshold, 2.0))  # loggers draw no infinity

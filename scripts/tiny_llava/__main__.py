@@ -1,0 +1,88 @@
+"""Make the embedded base model: `python -m scripts.tiny_llava --out lit_vlr/assets/tiny_llava`.
+
+Stages, as the real recipes have them: 1 the vision tower on its own; 2 the language model on text; 3 the projector alone;
+4 everything, on simple questions and descriptions. Each prints a held-out figure, and from stage 3 on a blind control.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import torch
+from transformers import LlavaForConditionalGeneration
+
+from scripts.tiny_llava.config import IMAGE_TOKEN, build_config
+from scripts.tiny_llava.language import Reader, train
+from scripts.tiny_llava.save import save
+from scripts.tiny_llava.scenes import draw_many
+from scripts.tiny_llava.tokenizer import build_tokenizer
+from scripts.tiny_llava.vision import train_vision
+
+
+def main() -> None:
+    """Run the four stages; each leaves a checkpoint in ``--work`` and is skipped when its checkpoint is there."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, default=Path("lit_vlr/assets/tiny_llava"))
+    parser.add_argument("--work", type=Path, default=Path("runs/tiny_llava"))
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--pictures", type=int, default=50_000)
+    parser.add_argument("--steps", type=int, nargs=4, default=(2600, 700, 150, 1000), metavar=("S1", "S2", "S3", "S4"))
+    args = parser.parse_args()
+    args.work.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(args.seed)
+
+    tokenizer = build_tokenizer()
+    image_token = tokenizer.convert_tokens_to_ids(IMAGE_TOKEN)
+    config = build_config(image_token, tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id)
+    model = LlavaForConditionalGeneration(config)
+    tower, projector = model.model.vision_tower, model.model.multi_modal_projector
+
+    def stage(number: int) -> Path | None:
+        path = args.work / f"stage{number}.pt"
+        if path.exists():
+            model.load_state_dict(torch.load(path, weights_only=True))
+            print(f"stage {number}: taken from {path}")
+            return None
+        return path
+
+    if path := stage(1):
+        train_vision(tower, args.seed, args.pictures, args.steps[0])
+        torch.save(model.state_dict(), path)
+
+    pictures, scenes = draw_many(20_000_000, args.pictures, args.seed)  # stage 1 has seen others
+    held = Reader(tokenizer, *draw_many(30_000_000, 400, args.seed), [args.seed, 0])
+
+    def reader(number: int) -> Reader:  # one a stage: a run that takes stages from checkpoints reads the same
+        return Reader(tokenizer, pictures, scenes, [args.seed, number])
+
+    language = [*model.model.language_model.parameters(), *model.lm_head.parameters()]
+    language = list({id(p): p for p in language}.values())  # the head is the embedding
+
+    if path := stage(2):
+        groups: list[dict[str, object]] = [{"params": language, "lr": 3e-3}]
+        read = reader(2)
+        train("language", model, lambda: [read.text(64)], groups, args.steps[1], held.text(128))
+        torch.save(model.state_dict(), path)
+    pictured = held.pictured(400, 4)
+    if path := stage(3):
+        read = reader(3)
+        groups = [{"params": list(projector.parameters()), "lr": 3e-3}]
+        train("projector", model, lambda: [read.pictured(64, 4)], groups, args.steps[2], pictured)
+        torch.save(model.state_dict(), path)
+    if path := stage(4):
+        groups = [
+            {"params": list(tower.parameters()), "lr": 3e-4},
+            {"params": [*language, *projector.parameters()], "lr": 1.5e-3},
+        ]
+        # Some text stays in, or the facts are forgotten.
+        read = reader(4)
+        train("everything", model, lambda: [read.pictured(48, 5), read.text(12)], groups, args.steps[3], pictured)
+        torch.save(model.state_dict(), path)
+
+    save(model, tokenizer, args.out)
+    print(f"saved in {args.out}")
+
+
+if __name__ == "__main__":
+    main()
