@@ -24,7 +24,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except (RuntimeError, EOFError, OSError, pickle.UnpicklingError, ValueError, KeyError) as error:
         raise CheckpointError(
-            f"Expected a checkpoint but {path} cannot be read ({type(error).__name__}); it is damaged or another kind of file"
+            f"Expected a checkpoint but {path} cannot be read ({type(error).__name__}); it is damaged, or no checkpoint"
         ) from error
     if not isinstance(checkpoint, dict) or "threshold" not in checkpoint.get("state_dict", {}):
         raise CheckpointError(

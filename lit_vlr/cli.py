@@ -33,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     try:
         _verb(args[0])(args)
-    except (UserError, *_expected()) as error:
+    except _expected() as error:
         print(f"lit-vlr: error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
@@ -42,11 +42,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _expected() -> tuple[type[Exception], ...]:
-    """Errors of parts that know nothing of `UserError`, and that name the file or argument and the remedy themselves."""
+    """Errors that are the user's to mend: they name the file or argument, and the remedy."""
     from lit_vlr.predictions import PredictionsFormatError
     from lit_vlr.report.gallery import GalleryFormatError
 
-    return (PredictionsFormatError, GalleryFormatError, FileNotFoundError)
+    return (UserError, PredictionsFormatError, GalleryFormatError, FileNotFoundError)
 
 
 def _verb(name: str) -> Callable[[list[str]], None]:
@@ -63,7 +63,7 @@ def _lightning(args: list[str]) -> None:
 
     from lit_vlr.lightning_cli import VLRCLI
 
-    logging.disable_progress_bar()
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     _quiet()
     # Lightning warns of arguments that are passed on; from the shell it shall read them itself.
     VLRCLI.run(None if args == sys.argv[1:] else args)

@@ -142,7 +142,7 @@ class ScenesDataModule(LightningDataModule):
     def _loader(self, dataset: Dataset[Sample], batch_size: int | None = None, **kwargs: Any) -> DataLoader[Batch]:  # noqa: ANN401
         if self.trainer is None:
             raise UserError("Expected a Trainer: pictures and prompts are laid out by the model's family")
-        family = self.trainer.lightning_module.family
+        family: Any = self.trainer.lightning_module.family
         return DataLoader(
             dataset,  # type: ignore[arg-type]  # the collate function turns Samples into a Batch
             batch_size=batch_size or self.eval_batch_size,

@@ -1,9 +1,10 @@
-"""LightningCLI with this package's defaults: where a run's files go, precision by device, honest checkpoint settings."""
+"""LightningCLI with this package's defaults: where files go, precision by device, honest checkpoint settings."""
 
 from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Mapping
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,10 @@ from lightning.pytorch import LightningDataModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+from torch import Tensor
 
 from lit_vlr.checkpoints import read_checkpoint
 from lit_vlr.errors import UserError
@@ -60,6 +65,8 @@ class VLRCLI(LightningCLI):
         if trainer.precision is None:
             gpu = torch.cuda.is_available() and trainer.accelerator in ("auto", "gpu", "cuda")
             trainer.precision = "bf16-mixed" if gpu else "32-true"
+        if self.config.subcommand == "test":
+            self.config.test.verbose = False  # Lightning's table has a column a set; ours, a row
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:  # noqa: ANN401
         """Put logs and checkpoints into the run's folder."""
@@ -91,8 +98,20 @@ class VLRCLI(LightningCLI):
         from lit_vlr.report import build_report
 
         root = Path(self.trainer.default_root_dir)
+        if self.trainer.is_global_zero:
+            print_table(self.trainer.callback_metrics)
         if self.trainer.is_global_zero and (root / "predictions").is_dir():
             print(f"predictions: {root / 'predictions'}\nreport: {build_report([root], root / 'report.html')}")
+
+
+def print_table(metrics: Mapping[str, Tensor]) -> None:
+    """Print ``test/<set>/<name>`` metrics, a set a row."""
+    columns = ("accuracy", "abstention_rate")
+    table = Table("set", *(Text(c.replace("_", " "), justify="right") for c in columns), title="Test")
+    for name in dict.fromkeys(key.split("/")[1] for key in metrics if key.startswith("test/")):
+        values = [metrics.get(f"test/{name}/{column}") for column in columns]
+        table.add_row(name, *("" if v is None else f"{float(v):.3f}" for v in values))
+    Console().print(table)
 
 
 def _differences(before: Any, after: Any, key: str = "model") -> list[str]:  # noqa: ANN401

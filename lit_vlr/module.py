@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import torch
@@ -21,6 +21,8 @@ from lit_vlr.optim import Optimisation, build_optimizer
 from lit_vlr.types import Batch, Prediction
 
 Dialect = Literal["no_skip", "official", "evalai", "pre2021"]
+Answers = dict[str, list[Prediction]]
+"""What evaluation steps hand to callbacks, under ``predictions``."""
 
 
 class SelectiveVLM(LightningModule):
@@ -108,7 +110,7 @@ class SelectiveVLM(LightningModule):
             for i, (sample, text) in enumerate(zip(batch.samples, generated.texts, strict=True))
         ]
 
-    def validation_step(self, batch: Batch, batch_idx: int) -> list[Prediction]:
+    def validation_step(self, batch: Batch, batch_idx: int) -> Answers:
         """Loss, answers, selective metrics."""
         loss = self.objective(self.family(batch), batch).mean()
         predictions = self.answer(batch)
@@ -117,24 +119,31 @@ class SelectiveVLM(LightningModule):
         self.selective.update(confidence=confidence, correctness=correctness)
         self.log("val/loss", loss, batch_size=len(batch), sync_dist=True)
         self.log("val/accuracy", correctness.mean().float(), prog_bar=True, batch_size=len(batch), sync_dist=True)
-        return predictions
+        return {"predictions": predictions}
 
     def on_validation_epoch_end(self) -> None:
         """Log what the whole split says."""
         self.log_dict({name: value.float() for name, value in self.selective.compute().items()}, sync_dist=False)
         self.selective.reset()
 
-    def test_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> list[Prediction]:
+    def test_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> Answers:
         """Answers; `RecordPredictions` writes them."""
         predictions = self.answer(batch)
+        self.log_answers(self.trainer.datamodule.test_names[dataloader_idx], predictions)  # type: ignore[attr-defined]
+        return {"predictions": predictions}
+
+    def log_answers(self, name: str, predictions: Sequence[Prediction]) -> None:
+        """Log accuracy and abstention rate of a batch of a test set; for evaluation hooks."""
         known = [p for p in predictions if p.accuracy is not None]
-        if known:
-            name = self.trainer.datamodule.test_names[dataloader_idx]  # type: ignore[attr-defined]
-            accuracy = sum(p.accuracy or 0.0 for p in known) / len(known)
-            abstained = sum(p.abstained for p in known) / len(known)
-            values = {f"test/{name}/accuracy": accuracy, f"test/{name}/abstention_rate": abstained}
-            self.log_dict(values, batch_size=len(known), add_dataloader_idx=False, sync_dist=True)
-        return predictions
+        if not known:
+            return
+        values = {
+            f"test/{name}/accuracy": sum(p.accuracy or 0.0 for p in known) / len(known),
+            f"test/{name}/abstention_rate": sum(p.abstained for p in known) / len(known),
+        }
+        self.log_dict(
+            values, batch_size=len(known), on_step=False, on_epoch=True, add_dataloader_idx=False, sync_dist=True
+        )
 
     def predict_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> list[Prediction]:
         """Answers."""

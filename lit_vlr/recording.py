@@ -1,4 +1,4 @@
-"""Callbacks that write what a model answers: on the test sets, on attacked copies of them, and a gallery of pictures."""
+"""Callbacks that write what a model answers on the test sets and on attacked copies of them, with a gallery."""
 
 from __future__ import annotations
 
@@ -52,11 +52,13 @@ class RecordPredictions(Callback):
     ) -> None:
         """Write a batch."""
         name = trainer.datamodule.test_names[dataloader_idx]  # type: ignore[attr-defined]
-        write_all(self._writers[name], outputs)
+        write_all(self._writers[name], outputs["predictions"])
         if self.shuffled and name == "test":
             assert isinstance(pl_module, SelectiveVLM)
             assert isinstance(batch.images, Tensor)
-            write_all(self._writers["test_shuffled"], pl_module.answer(batch.with_images(batch.images.roll(1, 0))))
+            answers = pl_module.answer(batch.with_images(batch.images.roll(1, 0)))
+            pl_module.log_answers("test_shuffled", answers)
+            write_all(self._writers["test_shuffled"], answers)
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Give the files their names."""
@@ -123,8 +125,9 @@ class RecordAttackedPredictions(Callback):
         assert isinstance(pl_module, SelectiveVLM)
         result = attack_batch(pl_module, batch, self.attack, generator=self._generator)
         answers = pl_module.answer(batch.with_images(result.images))
+        pl_module.log_answers(f"{name}+{self.name}", answers)
         write_all(self._writers[name], answers)
-        for row, (before, after) in enumerate(zip(outputs, answers, strict=True)):
+        for row, (before, after) in enumerate(zip(outputs["predictions"], answers, strict=True)):
             if len(self._entries) < self.gallery:
                 self._keep(Path(trainer.default_root_dir), name, batch.images[row], result.images[row], before, after)
 

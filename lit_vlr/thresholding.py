@@ -61,7 +61,7 @@ class FitThreshold(Callback):
         dataloader_idx: int = 0,
     ) -> None:
         """Collect; abstention does not hide an answer."""
-        self._predictions.extend(outputs)
+        self._predictions.extend(outputs["predictions"])
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Fit and log; before the checkpoint callback, which Lightning runs last."""

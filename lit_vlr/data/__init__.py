@@ -1,0 +1,1 @@
+"""Readers, pictures and the embedded data set."""

@@ -1,4 +1,4 @@
-"""LLaVA-1.5: CLIP vision tower, two-layer projector, Llama. Serves the embedded model and any checkpoint of that layout."""
+"""LLaVA-1.5: CLIP vision tower, two-layer projector, Llama. Also the embedded model is one."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from peft import PeftModel
 from torch import Tensor
-from torch.nn import functional as F  # noqa: N812
+from torch.nn import functional as F
 from transformers import AutoConfig, AutoTokenizer, LlavaForConditionalGeneration, LogitsProcessorList
 
 from lit_vlr.confidence.token_log_probs import TokenLogProbs
@@ -66,6 +66,8 @@ class Llava(ModelFamily):
         self.config = _read_config(path, name_or_path)
         self.image_size = image_size or self.config.vision_config.image_size
         self.tokenizer = AutoTokenizer.from_pretrained(path)
+        self.mean: Tensor
+        self.std: Tensor
         self.register_buffer("mean", torch.tensor(image_mean).view(3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(image_std).view(3, 1, 1), persistent=False)
         self.model: PeftModel | LlavaForConditionalGeneration | None = None
@@ -107,7 +109,9 @@ class Llava(ModelFamily):
             )
         model.requires_grad_(False)
         if self.gradient_checkpointing:
-            model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+            model.gradient_checkpointing_enable(  # type: ignore[no-untyped-call]
+                gradient_checkpointing_kwargs={"use_reentrant": False}
+            )
         self.model = (
             model if self.lora is None else add_adapters(model, self.lora, self.lora_targets, "multi_modal_projector")
         )
@@ -118,7 +122,9 @@ class Llava(ModelFamily):
         """The transformers model, adapters injected."""
         if self.model is None:
             raise RuntimeError("Expected a loaded model; call `load` first")
-        return self.model.get_base_model() if isinstance(self.model, PeftModel) else self.model
+        base = self.model.get_base_model() if isinstance(self.model, PeftModel) else self.model
+        assert isinstance(base, LlavaForConditionalGeneration)
+        return base
 
     def collate(self, samples: Sequence[Sample], targets: Sequence[str]) -> Batch:
         """Prompts, answers and pictures of a batch; pictures become squares of `image_size` on one canvas."""
@@ -186,7 +192,8 @@ class Llava(ModelFamily):
     def generate(self, batch: Batch, max_new_tokens: int) -> Generated:
         """Greedy answers of left-padded prompts; the batch size does not change them."""
         watch = TokenLogProbs()
-        ids = self.base.generate(
+        base: Any = self.base  # `generate` annotates its `self` with a protocol that mypy does not match
+        ids = base.generate(
             input_ids=batch.prompt_ids,
             attention_mask=batch.prompt_mask,
             pixel_values=self._pixel_values(_one_tensor(batch.images)),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from torch import Tensor
-from torch.nn import functional as F  # noqa: N812
+from torch.nn import functional as F
 
 from lit_vlr.objectives.base import Objective
 from lit_vlr.types import Batch, VLMOutput

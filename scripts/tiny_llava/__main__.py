@@ -1,7 +1,8 @@
 """Make the embedded base model: `python -m scripts.tiny_llava --out lit_vlr/assets/tiny_llava`.
 
-Stages, as the real recipes have them: 1 the vision tower on its own; 2 the language model on text; 3 the projector alone;
-4 everything, on simple questions and descriptions. Each prints a held-out figure, and from stage 3 on a blind control.
+Stages, as the real recipes have them: 1 the vision tower on its own; 2 the language model on text; 3 the projector
+alone; 4 everything, on simple questions and descriptions. Each prints a held-out figure, from stage 3 on with a blind
+control.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ VOCABULARY = 768
 
 
 def build_config(image_token_id: int, bos: int, eos: int, pad: int) -> LlavaConfig:
-    """A LLaVA of 2.2 million parameters: ViT 6 × 128 on 64 patches of 6 × 6 pixels, two-layer projector, Llama 4 × 128."""
+    """A LLaVA of 2.2 million parameters: ViT 6 × 128 on 64 patches of 6 × 6 pixels, projector, Llama 4 × 128."""
     vision = CLIPVisionConfig(
         hidden_size=128,
         intermediate_size=512,

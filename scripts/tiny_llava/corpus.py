@@ -1,7 +1,7 @@
 """What the base model reads: facts as plain text, simple questions on scenes, descriptions. No knowledge VQA.
 
 The facts are told of named things ("How many sides does a triangle have?"); that a picture shows such a thing and that
-somebody asks for the fact *of what is seen* never comes together here. Putting the two together is what fine-tuning is for.
+somebody asks for the fact *of what is seen* never comes together here. Putting the two together is left to fine-tuning.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ CHAT_TEMPLATE = "{{ bos_token }}<image>\n{{ messages[0]['content'] }}\nAnswer:"
 
 
 def save(model: LlavaForConditionalGeneration, tokenizer: PreTrainedTokenizerFast, out: Path) -> None:
-    """Save weights, configuration, tokenizer and image processor, as `LlavaForConditionalGeneration.from_pretrained` reads them."""
+    """Save weights, configuration, tokenizer and image processor in the layout that ``from_pretrained`` reads."""
     size = {"height": model.config.vision_config.image_size, "width": model.config.vision_config.image_size}
     processor = LlavaProcessor(
         image_processor=CLIPImageProcessorPil(

@@ -33,7 +33,7 @@ def draw_many(start: int, n: int, seed: int, workers: int = 2) -> tuple[np.ndarr
 
 
 def cell_labels(scenes: list[Scene]) -> np.ndarray:
-    """(n, 4 positions, 4 attributes): name, colour, texture, size; -1 in an empty cell but for the name, which is 17."""
+    """(n, 4 positions, 4 attributes): name, colour, texture, size; an empty cell has name 17 and else -1."""
     labels = np.full((len(scenes), len(POSITIONS), 4), -1, np.int64)
     labels[:, :, 0] = len(NAMES)
     for row, scene in enumerate(scenes):

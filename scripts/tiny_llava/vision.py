@@ -11,7 +11,7 @@ import time
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812
+from torch.nn import functional as F
 from transformers import CLIPVisionModel
 
 from scripts.tiny_llava.scenes import NAMES, cell_labels, draw_many
@@ -35,7 +35,7 @@ class DenseHeads(nn.Module):
         self.heads = nn.ModuleList(nn.Linear(width, n) for n in _CLASSES)
 
     def forward(self, tokens: Tensor, labels: Tensor, cells: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """Cross-entropy over attributes, and per attribute which *cells* are right by the mean of their patches' logits."""
+        """Cross-entropy over attributes, and per attribute which *cells* are right by their patches' mean logits."""
         tokens = self.norm(tokens)
         patch_labels = labels[:, cells]
         losses, correct = [], []

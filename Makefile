@@ -1,0 +1,39 @@
+# `make demo` and `make test` set everything up on a fresh machine.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+.PHONY: demo test lint types wheel results base-model clean
+
+$(INSTALLED): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	# torch first and pinned: a plain `torch` would take whatever build is newest, with gigabytes of drivers.
+	$(BIN)/pip install --quiet --disable-pip-version-check "$$(grep '^torch==' constraints.txt)"
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $@
+
+demo: $(INSTALLED)          ## the main job: standard and adversarial fine-tune, tests clean and attacked, report
+	PATH="$(CURDIR)/$(BIN):$$PATH" bash scripts/demo.sh
+
+test: $(INSTALLED)          ## the whole test suite
+	$(BIN)/python -m pytest -q
+
+lint: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(INSTALLED)
+	$(BIN)/mypy
+
+wheel: $(INSTALLED)         ## build the wheel and test it from outside of the checkout
+	PATH="$(CURDIR)/$(BIN):$$PATH" bash scripts/check_wheel.sh
+
+results: $(INSTALLED)       ## the figures of the README: three seeds, about an hour on two cores
+	PATH="$(CURDIR)/$(BIN):$$PATH" python -m scripts.results
+
+base-model: $(INSTALLED)    ## pre-train the embedded model again: about an hour on two cores
+	$(BIN)/python -m scripts.tiny_llava --out lit_vlr/assets/tiny_llava
+
+clean:
+	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache
