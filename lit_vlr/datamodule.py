@@ -17,22 +17,26 @@ from lit_vlr.types import Batch, Sample
 Collate = Callable[[Sequence[Sample], Sequence[str]], Batch]
 
 
-class EpochSampler(Sampler[int]):
-    """A permutation that is a pure function of (seed, epoch): no state to save, none to restore.
+class ResumableSampler(Sampler[int]):
+    """Training order as a pure function of (seed, batches completed): nothing to save, nothing to restore.
 
-    Lightning calls ``set_epoch`` before each epoch, also in a resumed run.
+    Lightning starts a resumed epoch at its first batch unless the loader can go on by itself; this one asks how far the
+    run is whenever it is iterated, so that a run resumed in the middle of an epoch sees what it would have seen.
+
+    Args:
+        n: number of samples.
+        batch_size: rows a batch.
+        seed: of the permutations, one an epoch.
+        completed: training batches done since the run began.
     """
 
-    def __init__(self, n: int, seed: int) -> None:
-        self.n, self.seed, self.epoch = n, seed, 0
-
-    def set_epoch(self, epoch: int) -> None:
-        """Choose the permutation."""
-        self.epoch = epoch
+    def __init__(self, n: int, batch_size: int, seed: int, completed: Callable[[], int]) -> None:
+        self.n, self.batch_size, self.seed, self.completed = n, batch_size, seed, completed
 
     def __iter__(self) -> Iterator[int]:
-        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
-        return iter(torch.randperm(self.n, generator=generator).tolist())
+        epoch, batches = divmod(self.completed(), -(-self.n // self.batch_size))
+        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + epoch)
+        return iter(torch.randperm(self.n, generator=generator)[batches * self.batch_size :].tolist())
 
     def __len__(self) -> int:
         return self.n
@@ -122,9 +126,16 @@ class ScenesDataModule(LightningDataModule):
         return f"scenes, seed {self.data_seed}"
 
     def train_dataloader(self) -> DataLoader[Batch]:
-        """Training batches, in an order of (order_seed, epoch)."""
+        """Training batches, in an order of (order_seed, batches completed)."""
         dataset = ScenesDataset("train", self.sizes["train_size"], self.data_seed)
-        return self._loader(dataset, self.batch_size, sampler=EpochSampler(len(dataset), self.order_seed))
+        sampler = ResumableSampler(len(dataset), self.batch_size, self.order_seed, self._batches_completed)
+        return self._loader(dataset, self.batch_size, sampler=sampler)
+
+    def _batches_completed(self) -> int:
+        """Of the whole run; ``processed`` rather than ``completed``: a checkpoint may be saved between the two."""
+        assert self.trainer is not None
+        progress: Any = self.trainer.fit_loop.epoch_loop.batch_progress.total
+        return int(progress.processed)
 
     def val_dataloader(self) -> DataLoader[Batch]:
         """The calibration split."""

@@ -15,8 +15,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
+from rich.table import Column, Table
 from torch import Tensor
 
 from lit_vlr.checkpoints import read_checkpoint
@@ -107,7 +106,7 @@ class VLRCLI(LightningCLI):
 def print_table(metrics: Mapping[str, Tensor]) -> None:
     """Print ``test/<set>/<name>`` metrics, a set a row."""
     columns = ("accuracy", "abstention_rate")
-    table = Table("set", *(Text(c.replace("_", " "), justify="right") for c in columns), title="Test")
+    table = Table("set", *(Column(c.replace("_", " "), justify="right") for c in columns), title="Test")
     for name in dict.fromkeys(key.split("/")[1] for key in metrics if key.startswith("test/")):
         values = [metrics.get(f"test/{name}/{column}") for column in columns]
         table.add_row(name, *("" if v is None else f"{float(v):.3f}" for v in values))

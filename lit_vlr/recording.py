@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,23 +24,40 @@ from lit_vlr_callbacks import attack_batch
 from lit_vlr_callbacks.attacks import Attack
 
 
-class RecordPredictions(Callback):
-    """Write ``<run>/predictions/<set>.jsonl`` for every test set; the run folder is the Trainer's root.
+class Recorder(Callback):
+    """Writers that give their files a name only when the test run is through; nothing half-written stays behind."""
 
-    Args:
-        shuffled: also answer the in-domain test questions on each other's pictures, as the set ``test_shuffled``: what
-            a blind model would score. A row gets the next row's picture.
-    """
-
-    def __init__(self, shuffled: bool = False) -> None:
-        self.shuffled = shuffled
+    def __init__(self) -> None:
         self._writers: dict[str, PredictionWriter] = {}
 
+    def open(self, trainer: Trainer, pl_module: LightningModule, name: str, attack: str | None = None) -> None:
+        """Open ``<run>/predictions/<name>.jsonl``; the run folder is the Trainer's root."""
+        path = Path(trainer.default_root_dir) / "predictions" / f"{name}.jsonl"
+        self._writers[name] = PredictionWriter(path, manifest(trainer, pl_module, name, attack))
+
+    def write(self, name: str, predictions: Sequence[Prediction]) -> None:
+        """Write the predictions of a batch."""
+        for prediction in predictions:
+            self._writers[name].write(prediction)
+
+    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Give the files their names."""
+        for writer in self._writers.values():
+            writer.close()
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Drop what was begun."""
+        for writer in self._writers.values():
+            writer.abort()
+
+
+class RecordPredictions(Recorder):
+    """Write the answers to every test set as they are."""
+
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Open a file a set; nothing appears under a final name before the run is through."""
-        names = trainer.datamodule.test_names  # type: ignore[attr-defined]
-        for name in [*names, *(["test_shuffled"] if self.shuffled else [])]:
-            self._writers[name] = open_writer(trainer, pl_module, name, None)
+        """Open a file a set."""
+        for name in test_names(trainer):
+            self.open(trainer, pl_module, name)
 
     def on_test_batch_end(
         self,
@@ -51,27 +69,41 @@ class RecordPredictions(Callback):
         dataloader_idx: int = 0,
     ) -> None:
         """Write a batch."""
-        name = trainer.datamodule.test_names[dataloader_idx]  # type: ignore[attr-defined]
-        write_all(self._writers[name], outputs["predictions"])
-        if self.shuffled and name == "test":
-            assert isinstance(pl_module, SelectiveVLM)
-            assert isinstance(batch.images, Tensor)
-            answers = pl_module.answer(batch.with_images(batch.images.roll(1, 0)))
-            pl_module.log_answers("test_shuffled", answers)
-            write_all(self._writers["test_shuffled"], answers)
-
-    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Give the files their names."""
-        for writer in self._writers.values():
-            writer.close()
-
-    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Leave nothing half-written."""
-        for writer in self._writers.values():
-            writer.abort()
+        self.write(test_names(trainer)[dataloader_idx], outputs["predictions"])
 
 
-class RecordAttackedPredictions(Callback):
+class RecordShuffledPredictions(Recorder):
+    """Answer the first test set's questions on each other's pictures: what a blind model would score.
+
+    Written as ``<set>_shuffled``. Each row of a batch gets the picture of the row before it.
+    """
+
+    def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Open the file."""
+        self.open(trainer, pl_module, f"{test_names(trainer)[0]}_shuffled")
+
+    def on_test_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,  # noqa: ANN401
+        batch: Batch,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Answer a batch once more."""
+        if dataloader_idx:
+            return
+        assert isinstance(pl_module, SelectiveVLM)
+        images = batch.images
+        shuffled = images.roll(1, 0) if isinstance(images, Tensor) else [images[-1], *images[:-1]]
+        answers = pl_module.answer(batch.with_images(shuffled))
+        name = f"{test_names(trainer)[0]}_shuffled"
+        pl_module.log_answers(name, answers)
+        self.write(name, answers)
+
+
+class RecordAttackedPredictions(Recorder):
     """Attack test sets and write ``<run>/predictions/<set>+<name>.jsonl``, and pictures into ``<run>/gallery``.
 
     Args:
@@ -80,6 +112,9 @@ class RecordAttackedPredictions(Callback):
         sets: the test sets it is run on.
         gallery: how many of the first test pictures are kept, clean and attacked, as 8-bit PNG.
         seed: of the attack's own generator, which starts anew with each test run.
+
+    Raises:
+        ValueError: if ``name`` cannot be part of a file name.
     """
 
     def __init__(
@@ -87,9 +122,9 @@ class RecordAttackedPredictions(Callback):
     ) -> None:
         if not re.fullmatch(r"[A-Za-z0-9_.-]+", name):
             raise ValueError(f"Expected `name` of letters, digits, `_`, `.`, `-` but got {name!r}; it names files")
+        super().__init__()
         self.attack, self.name, self.sets, self.gallery, self.seed = attack, name, tuple(sets), gallery, seed
         self._generator = torch.Generator()
-        self._writers: dict[str, PredictionWriter] = {}
         self._entries: list[dict[str, Any]] = []
 
     @property
@@ -101,13 +136,13 @@ class RecordAttackedPredictions(Callback):
         """Open a file a set."""
         self._generator.manual_seed(self.seed)
         self._entries = []
-        present = trainer.datamodule.test_names  # type: ignore[attr-defined]
+        present = test_names(trainer)
         if unknown := sorted(set(self.sets) - set(present)):
             raise ValueError(
                 f"Expected `sets` among the test sets {present} but got {unknown}; mend the attack's config"
             )
         for name in self.sets:
-            self._writers[name] = open_writer(trainer, pl_module, f"{name}+{self.name}", self._description())
+            self.open(trainer, pl_module, f"{name}+{self.name}", self._description())
 
     def on_test_batch_end(
         self,
@@ -119,14 +154,14 @@ class RecordAttackedPredictions(Callback):
         dataloader_idx: int = 0,
     ) -> None:
         """Attack a batch, answer it, write it."""
-        name = trainer.datamodule.test_names[dataloader_idx]  # type: ignore[attr-defined]
-        if name not in self._writers:
+        name = test_names(trainer)[dataloader_idx]
+        if name not in self.sets:
             return
         assert isinstance(pl_module, SelectiveVLM)
         result = attack_batch(pl_module, batch, self.attack, generator=self._generator)
         answers = pl_module.answer(batch.with_images(result.images))
         pl_module.log_answers(f"{name}+{self.name}", answers)
-        write_all(self._writers[name], answers)
+        self.write(f"{name}+{self.name}", answers)
         for row, (before, after) in enumerate(zip(outputs["predictions"], answers, strict=True)):
             if len(self._entries) < self.gallery:
                 self._keep(Path(trainer.default_root_dir), name, batch.images[row], result.images[row], before, after)
@@ -156,8 +191,7 @@ class RecordAttackedPredictions(Callback):
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Give predictions and gallery their names."""
-        for writer in self._writers.values():
-            writer.close()
+        super().on_test_end(trainer, pl_module)
         part, final = (Path(trainer.default_root_dir) / n for n in ("gallery.part", "gallery"))
         if self._entries:
             (part / "index.json").write_text(json.dumps(self._entries, indent=1) + "\n", encoding="utf-8")
@@ -165,9 +199,8 @@ class RecordAttackedPredictions(Callback):
             part.replace(final)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Leave nothing half-written."""
-        for writer in self._writers.values():
-            writer.abort()
+        """Drop what was begun."""
+        super().on_exception(trainer, pl_module, exception)
         shutil.rmtree(Path(trainer.default_root_dir) / "gallery.part", ignore_errors=True)
 
     def _description(self) -> str:
@@ -189,17 +222,18 @@ def save_png(image: Tensor, path: Path) -> None:
     Image.fromarray(np.ascontiguousarray(pixels)).save(path)
 
 
-def write_all(writer: PredictionWriter, predictions: Sequence[Prediction]) -> None:
-    """Write the predictions of a batch."""
-    for prediction in predictions:
-        writer.write(prediction)
+def test_names(trainer: Trainer) -> list[str]:
+    """The names of the test sets, in the order of their loaders."""
+    names: list[str] = trainer.datamodule.test_names  # type: ignore[attr-defined]
+    return names
 
 
-def open_writer(trainer: Trainer, pl_module: LightningModule, name: str, attack: str | None) -> PredictionWriter:
-    """A writer for one set, with a manifest of how its predictions are made."""
+def manifest(trainer: Trainer, pl_module: LightningModule, name: str, attack: str | None) -> dict[str, Any]:
+    """How the predictions of a set are made."""
     assert isinstance(pl_module, SelectiveVLM)
     data: Any = trainer.datamodule  # type: ignore[attr-defined]
-    manifest: Mapping[str, Any] = {
+    seed = os.environ.get("PL_GLOBAL_SEED")
+    return {
         "set": name,
         "attack": attack,
         "dialect": pl_module.dialect,
@@ -207,14 +241,6 @@ def open_writer(trainer: Trainer, pl_module: LightningModule, name: str, attack:
         "model": pl_module.family.describe(),
         "data": data.describe(),
         "checkpoint": str(trainer.ckpt_path) if trainer.ckpt_path else None,
-        "seed": _seed(),
+        "seed": int(seed) if seed else None,
         "versions": versions(),
     }
-    return PredictionWriter(Path(trainer.default_root_dir) / "predictions" / f"{name}.jsonl", manifest)
-
-
-def _seed() -> int | None:
-    import os
-
-    seed = os.environ.get("PL_GLOBAL_SEED")
-    return int(seed) if seed else None

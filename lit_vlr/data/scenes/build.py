@@ -7,6 +7,7 @@ import numpy as np
 from lit_vlr.data.scenes.draw import draw_scene
 from lit_vlr.data.scenes.layout import SPLITS, Split, sample_scene
 from lit_vlr.data.scenes.questions import ask
+from lit_vlr.errors import UserError
 from lit_vlr.types import Sample
 
 
@@ -16,15 +17,20 @@ def make_sample(split: Split, index: int, seed: int = 0) -> Sample:
     Args:
         split: one of `SPLITS`.
         index: which one.
-        seed: another seed gives another data set.
+        seed: another seed gives another data set; 0 or more.
 
     Raises:
-        ValueError: on an unknown split or a negative index.
+        UserError: on an unknown split, a negative index or a negative seed.
+
+    >>> sample = make_sample("test", 3)
+    >>> sample.uid, sample.image.shape, len(sample.answers)
+    ('scenes/test/3', (48, 48, 3), 10)
     """
     if split not in SPLITS:
-        raise ValueError(f"Expected `split` to be one of {SPLITS} but got {split!r}")
-    if index < 0:
-        raise ValueError(f"Expected `index` >= 0 but got {index}")
+        raise UserError(f"Expected `split` to be one of {', '.join(SPLITS)} but got {split!r}")
+    for name, value in {"index": index, "seed": seed}.items():
+        if value < 0:
+            raise UserError(f"Expected `{name}` of at least 0 but got {value}")
     rng = np.random.default_rng([seed, SPLITS.index(split), index])
     scene = sample_scene(rng, split)
     picture = draw_scene(scene, rng, split)
@@ -40,10 +46,11 @@ def make_sample(split: Split, index: int, seed: int = 0) -> Sample:
 
 
 def make_scenes(split: Split, n: int, seed: int = 0) -> list[Sample]:
-    """Draw the first ``n`` samples of a split.
+    """Draw the first ``n`` samples of a split, as `make_sample` draws each.
 
-    >>> samples = make_scenes("test", 2)
-    >>> [sample.question for sample in make_scenes("test", 2)]
-    [...]
+    >>> [sample.uid for sample in make_scenes("test", 2)]
+    ['scenes/test/0', 'scenes/test/1']
     """
+    if n < 0:
+        raise UserError(f"Expected `n` of at least 0 but got {n}")
     return [make_sample(split, index, seed) for index in range(n)]

@@ -68,7 +68,13 @@ class Thing:
 
 @dataclass(frozen=True)
 class Scene:
-    """Things at distinct positions, and how much disturbs them."""
+    """Things at distinct positions, and how much disturbs them.
+
+    Attributes:
+        things: two to four, in the order of their positions.
+        clutter: number of specks and scratches, 0 to 3.
+        background: one of `TRAIN_BACKGROUNDS` or `UNSEEN_BACKGROUNDS`.
+    """
 
     things: tuple[Thing, ...]
     clutter: int

@@ -17,7 +17,15 @@ _P_BY_COLOUR = 0.25
 
 @dataclass(frozen=True)
 class Question:
-    """A question, the ten answers to it, and what it was about."""
+    """A question, the ten answers to it, and what it was about.
+
+    Attributes:
+        text: the question.
+        answers: ten, in the annotators' order.
+        relation: name of the relation asked about.
+        truth: the right answer; "unanswerable" where the picture has none.
+        clarity: how surely a person reads what is asked for, in [0, 1]; 1 on questions about nothing.
+    """
 
     text: str
     answers: tuple[str, ...]
@@ -43,6 +51,11 @@ def ask(scene: Scene, rng: np.random.Generator, split: Split) -> Question:
 
     ``ood_rephrased`` uses wordings, and ``ood_knowledge`` relations, that no other split has. About 8% of the questions
     are about nothing: an empty place, or a thing of the wrong kind.
+
+    Args:
+        scene: what stands where; at least one thing.
+        rng: the scene's own generator.
+        split: decides relations and wordings.
     """
     relations: Sequence[Relation] = UNSEEN_RELATIONS if split == "ood_knowledge" else SEEN_RELATIONS
     answerable = rng.random() >= _P_UNANSWERABLE
@@ -66,6 +79,6 @@ def ask(scene: Scene, rng: np.random.Generator, split: Split) -> Question:
     if by_colour:  # one has to find it first
         clarity *= 0.5 + 0.5 * thing.clarity("colour")
     value = thing.attribute(relation.attribute)
-    assert value is not None
+    assert value is not None  # `fitting` has things with the attribute only
     answers = annotate(value, relation.facts, clarity, guesses, rng)
     return Question(template.format(x=words), answers, relation.name, relation.facts[value], clarity)

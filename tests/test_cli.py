@@ -1,0 +1,238 @@
+"""The verbs as a user calls them: what they write, and what they say of bad input."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from lit_vlr.cli import main
+from lit_vlr.data.scenes import make_sample
+from lit_vlr.predictions import read_manifest, read_predictions
+from tests._tiny import CONFIGS, SHORT, arguments
+
+SETS = ["test", "ood_combinations", "ood_backgrounds", "ood_rephrased", "ood_knowledge"]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that was fitted and tested, shortly."""
+    folder = tmp_path_factory.mktemp("run")
+    assert main(arguments("fit", folder, *SHORT)) == 0
+    checkpoint = folder / "checkpoints" / "last.ckpt"
+    assert main(arguments("test", folder, f"--ckpt_path={checkpoint}")) == 0
+    return folder
+
+
+@pytest.fixture
+def picture(tmp_path: Path) -> Path:
+    path = tmp_path / "scene.png"
+    Image.fromarray(make_sample("test", 0).image).save(path)
+    return path
+
+
+pytestmark = pytest.mark.slow
+
+
+def test_test_writes_every_sample_of_every_set_once(run: Path) -> None:
+    for name in [*SETS, "test+linf_pgd"]:
+        predictions = read_predictions(run / "predictions" / f"{name}.jsonl")
+        n = 12 if name.startswith("test") else 4
+        split = name.split("+")[0]
+        assert [p.uid for p in predictions] == [f"scenes/{split}/{i}" for i in range(n)]
+        assert all(0 <= p.confidence <= 1 and p.accuracy is not None and len(p.answers) == 10 for p in predictions)
+        threshold = read_manifest(run / "predictions" / f"{name}.jsonl")["threshold"]
+        assert [p.abstained for p in predictions] == [p.confidence < threshold for p in predictions]
+
+
+def test_the_report_holds_every_set_and_fetches_nothing(run: Path) -> None:
+    page = (run / "report.html").read_text()
+    assert all(name in page for name in [*SETS, "linf_pgd"])
+    assert 'src="http' not in page
+    assert 'href="http' not in page
+
+
+def test_the_gallery_keeps_eps_in_eight_bits(run: Path) -> None:
+    entries = json.loads((run / "gallery" / "index.json").read_text())
+    assert len(entries) == 12
+    for entry in entries:
+        clean, attacked = (
+            np.asarray(Image.open(run / "gallery" / entry[key])).astype(int) for key in ("clean_png", "attacked_png")
+        )
+        assert 0 < abs(clean - attacked).max() <= round(entry["eps"] * 255)
+
+
+def test_fit_logs_selective_metrics_and_losses(run: Path) -> None:
+    header = (run / "logs" / "metrics.csv").read_text().splitlines()[0].split(",")
+    expected = {"val/selective/aurc", "val/selective/coverage_at_risk", "val/selective/abstention_rate", "val/accuracy"}
+    assert expected <= set(header)
+    assert list((run / "logs").glob("events.out.tfevents.*"))
+
+
+def test_report_joins_runs(run: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    (other).mkdir()
+    (other / "predictions").symlink_to(run / "predictions")
+    assert main(["report", str(run), str(other), "--out", str(tmp_path / "both.html")]) == 0
+    assert "other" in (tmp_path / "both.html").read_text()
+
+
+def test_ask_answers_or_abstains(run: Path, picture: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    checkpoint = run / "checkpoints" / "last.ckpt"
+    question = ["--image", str(picture), "--question", make_sample("test", 0).question]
+    assert main(["ask", "--checkpoint", str(checkpoint), *question]) == 0
+    said = capsys.readouterr().out
+    stored = read_predictions(run / "predictions" / "test.jsonl")[0]
+    assert f"{stored.confidence:.3f}" in said
+    assert said.startswith("(abstains" if stored.abstained else stored.answer)
+    state = torch.load(checkpoint, weights_only=True)
+    state["state_dict"]["threshold"].fill_(-1.0)
+    torch.save(state, picture.parent / "answers.ckpt")
+    assert main(["ask", "--checkpoint", str(picture.parent / "answers.ckpt"), *question]) == 0
+    assert capsys.readouterr().out.startswith(f"{stored.answer}  (confidence")
+
+
+def bad(capsys: pytest.CaptureFixture[str], *args: str) -> str:
+    """The one line that a failing command prints."""
+    assert main(list(args)) == 2
+    said = capsys.readouterr().err.strip().splitlines()
+    assert len(said) == 1, said
+    return said[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("missing.png", None, "no such file"),
+        ("page.jpg", b"<html>not found</html>", "convert or replace it"),
+        ("empty.png", b"", "convert or replace it"),
+        ("text.txt", b"hello", "convert or replace it"),
+    ],
+)
+def test_ask_names_a_bad_picture(run, tmp_path, capsys, name, content, message) -> None:
+    path = tmp_path / name
+    if content is not None:
+        path.write_bytes(content)
+    checkpoint = str(run / "checkpoints" / "last.ckpt")
+    said = bad(capsys, "ask", "--checkpoint", checkpoint, "--image", str(path), "--question", "What is it?")
+    assert str(path) in said
+    assert message in said
+
+
+def test_ask_names_a_truncated_picture(run, picture, capsys) -> None:
+    picture.write_bytes(picture.read_bytes()[:-200])
+    checkpoint = str(run / "checkpoints" / "last.ckpt")
+    said = bad(capsys, "ask", "--checkpoint", checkpoint, "--image", str(picture), "--question", "What is it?")
+    assert f"Expected a whole picture but {picture}" in said
+
+
+def test_ask_refuses_an_empty_question(run, picture, capsys) -> None:
+    checkpoint = str(run / "checkpoints" / "last.ckpt")
+    said = bad(capsys, "ask", "--checkpoint", checkpoint, "--image", str(picture), "--question", " ")
+    assert "--question" in said
+
+
+def test_ask_names_bad_checkpoints(run, picture, tmp_path, capsys) -> None:
+    question = ["--image", str(picture), "--question", "What is it?"]
+    said = bad(capsys, "ask", "--checkpoint", str(tmp_path / "none.ckpt"), *question)
+    assert "none.ckpt but there is no such file" in said
+    damaged = tmp_path / "damaged.ckpt"
+    damaged.write_bytes((run / "checkpoints" / "last.ckpt").read_bytes()[:5000])
+    assert "damaged.ckpt cannot be read" in bad(capsys, "ask", "--checkpoint", str(damaged), *question)
+    other = tmp_path / "other.ckpt"
+    torch.save({"state_dict": {"layer.weight": torch.zeros(2)}}, other)
+    assert "other.ckpt is of another model" in bad(capsys, "ask", "--checkpoint", str(other), *question)
+
+
+def test_test_refuses_a_checkpoint_of_another_model(run, tmp_path, capsys) -> None:
+    state = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)
+    dropped = next(name for name in state["state_dict"] if "lora_A" in name)
+    del state["state_dict"][dropped]
+    torch.save(state, tmp_path / "other.ckpt")
+    said = bad(capsys, *arguments("test", tmp_path / "out", f"--ckpt_path={tmp_path / 'other.ckpt'}"))
+    assert "1 missing (such as" in said
+    assert "--config" in said
+    assert not list((tmp_path / "out").rglob("*.jsonl*"))
+
+
+def test_a_checkpoint_that_overrides_a_setting_says_so(run, tmp_path, capsys) -> None:
+    checkpoint = run / "checkpoints" / "last.ckpt"
+    limits = ["--trainer.limit_test_batches=1", "--model.max_new_tokens=7"]
+    assert main(arguments("test", tmp_path, f"--ckpt_path={checkpoint}", *limits)) == 0
+    assert "model.max_new_tokens: 7 was given, 4 is used" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("verb", ["fit", "test"])
+def test_an_unknown_key_is_named_in_one_line(tmp_path, capsys, verb) -> None:
+    config = tmp_path / "mine.yaml"
+    config.write_text("model:\n  family:\n    init_args:\n      quantisation_bits: 4\n")
+    said = bad(capsys, *arguments(verb, tmp_path / "out"), "--config", str(config))
+    assert "quantisation_bits" in said
+    config.write_text("modle: {}\n")
+    assert "modle" in bad(capsys, *arguments(verb, tmp_path / "out"), "--config", str(config))
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_missing_config_file_is_named(tmp_path, capsys) -> None:
+    assert "nowhere.yaml" in bad(capsys, "fit", "--config", str(tmp_path / "nowhere.yaml"))
+
+
+def test_an_unknown_verb_is_named(capsys) -> None:
+    assert "'fitt'" in bad(capsys, "fitt")
+
+
+@pytest.mark.parametrize("eps", ["-1/255", "8"])
+def test_a_bad_eps_is_named(tmp_path, capsys, eps) -> None:
+    attack = "--trainer.callbacks.attack.init_args.perturbation.init_args.eps"
+    said = bad(
+        capsys,
+        *arguments(
+            "fit",
+            tmp_path,
+            configs=("base", "model/tiny_llava", "data/scenes", "objective/sft", "attack/eval_linf_pgd"),
+        ),
+        f"{attack}={eps}",
+    )
+    assert "eps" in said
+
+
+def test_report_names_a_run_without_predictions(tmp_path, capsys) -> None:
+    assert str(tmp_path) in bad(capsys, "report", str(tmp_path))
+
+
+def test_help_names_every_verb(capsys) -> None:
+    assert main(["--help"]) == 0
+    said = capsys.readouterr().out
+    assert all(verb in said for verb in ("fit", "validate", "test", "predict", "report", "ask"))
+
+
+def test_a_killed_test_run_leaves_nothing_under_a_final_name(run, tmp_path) -> None:
+    checkpoint = run / "checkpoints" / "last.ckpt"
+    args = arguments("test", tmp_path, f"--ckpt_path={checkpoint}", "--data.init_args.test_size=5000")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "lit_vlr.cli", *args],
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    part = tmp_path / "predictions" / "test.jsonl.part"
+    deadline = time.time() + 240
+    while not (part.exists() and part.stat().st_size) and time.time() < deadline and process.poll() is None:
+        time.sleep(0.2)
+    assert part.exists(), "the run never started to write"
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not list((tmp_path / "predictions").glob("*.jsonl"))
+    assert main(["report", str(tmp_path)]) == 2
+
+
+def test_configs_folder_is_where_the_readme_says() -> None:
+    assert (CONFIGS / "base.yaml").is_file()

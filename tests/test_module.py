@@ -1,0 +1,150 @@
+"""The LightningModule: what a checkpoint holds, exact resume, the adversarial main path."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from lightning.pytorch import Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
+from peft import PeftModel
+from transformers import LlavaForConditionalGeneration
+
+from lit_vlr.ask import load_module
+from lit_vlr.datamodule import ScenesDataModule
+from lit_vlr.errors import CheckpointError
+from lit_vlr.lightning_cli import VLRCLI
+from lit_vlr.models import Llava, Lora
+from lit_vlr.models.tiny import TINY_LLAVA
+from lit_vlr.module import SelectiveVLM, check_adapter_state
+from lit_vlr.objectives import SFT
+from lit_vlr.thresholding import FitThreshold
+from lit_vlr_callbacks import AdversarialTraining, SupportsAttack
+from lit_vlr_callbacks.attacks import PGD
+from lit_vlr_callbacks.perturbations import Linf
+from tests._tiny import SHORT, arguments, batch, family
+
+HALF = (0.5, 0.5, 0.5)
+
+
+def module(dropout: float = 0.0) -> SelectiveVLM:
+    torch.manual_seed(0)
+    return SelectiveVLM(Llava("tiny-llava", lora=Lora(r=4, dropout=dropout), image_mean=HALF, image_std=HALF), SFT())
+
+
+def data() -> ScenesDataModule:
+    return ScenesDataModule(train_size=20, calibration_size=8, test_size=4, ood_size=0, batch_size=4)
+
+
+def trainer(folder: Path, *callbacks, steps: int = 8, **kwargs) -> Trainer:
+    return Trainer(
+        default_root_dir=folder,
+        accelerator="cpu",
+        max_steps=steps,
+        callbacks=list(callbacks),
+        logger=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        **kwargs,
+    )
+
+
+def trained(made: SelectiveVLM) -> dict[str, torch.Tensor]:
+    return {n: p.detach().clone() for n, p in made.named_parameters() if p.requires_grad}
+
+
+@pytest.mark.parametrize("at", [3, 5, 6], ids=["mid-epoch", "epoch-end", "second-epoch"])
+def test_a_resumed_run_ends_bit_for_bit_where_an_uninterrupted_one_does(tmp_path: Path, at: int) -> None:
+    # Five batches an epoch; LoRA dropout draws from the global stream, the attack from its own.
+    attack = PGD(Linf("4/255"), steps=1, keep_best=False)
+    kept = ModelCheckpoint(tmp_path, filename="{step}", every_n_train_steps=at, save_top_k=-1)
+    whole = module(dropout=0.1)
+    trainer(tmp_path, AdversarialTraining(attack), kept, limit_val_batches=0).fit(whole, data())
+    resumed = module(dropout=0.1)
+    torch.manual_seed(99)
+    again = trainer(tmp_path, AdversarialTraining(attack), enable_checkpointing=False, limit_val_batches=0)
+    again.fit(resumed, data(), ckpt_path=str(tmp_path / f"step={at}.ckpt"))
+    expected = trained(whole)
+    assert again.global_step == 8
+    for name, value in trained(resumed).items():
+        assert torch.equal(value, expected[name]), name
+
+
+def test_a_run_resumed_after_validation_ends_where_an_uninterrupted_one_does(tmp_path: Path) -> None:
+    options = {"val_check_interval": 3, "check_val_every_n_epoch": None}
+    kept = ModelCheckpoint(tmp_path, filename="{step}", save_top_k=-1)
+    whole, resumed = module(), module()
+    trainer(tmp_path, FitThreshold(), kept, **options).fit(whole, data())
+    again = trainer(tmp_path, FitThreshold(), enable_checkpointing=False, **options)
+    again.fit(resumed, data(), ckpt_path=str(tmp_path / "step=3.ckpt"))
+    expected = trained(whole)
+    assert all(torch.equal(value, expected[name]) for name, value in trained(resumed).items())
+    assert torch.equal(whole.threshold, resumed.threshold)
+
+
+def test_checkpoints_hold_adapters_projector_and_threshold_only(tmp_path: Path) -> None:
+    made = module()
+    trainer(tmp_path, ModelCheckpoint(tmp_path, filename="last"), steps=1, limit_val_batches=0).fit(made, data())
+    state = torch.load(tmp_path / "last.ckpt", weights_only=True)["state_dict"]
+    assert set(state) == set(trained(made)) | {"threshold"}
+    assert all("lora_" in name or "projector" in name for name in set(state) - {"threshold"})
+
+
+def test_attack_loss_is_per_sample_and_has_no_side_effects() -> None:
+    made = module()
+    made.configure_model()
+    assert isinstance(made, SupportsAttack)
+    rows = batch(made.family, 3)
+    before = rows.images.clone()
+    loss = made.attack_loss(torch.zeros_like(rows.images), rows)
+    assert loss.shape == (3,)
+    assert torch.equal(rows.images, before)
+    alone = torch.cat([made.attack_loss(torch.zeros(1, 3, 48, 48), batch(made.family, 1, start=i)) for i in range(3)])
+    torch.testing.assert_close(loss, alone, atol=1e-4, rtol=1e-4)
+
+
+def test_the_threshold_decides_abstention() -> None:
+    made = module().eval()
+    made.configure_model()
+    rows = batch(made.family, 6)
+    assert not any(p.abstained for p in made.answer(rows))
+    confidence = sorted(p.confidence for p in made.answer(rows))
+    made.threshold.fill_(confidence[3])
+    assert sum(p.abstained for p in made.answer(rows)) == 3
+    made.threshold.fill_(float("inf"))
+    assert all(p.abstained for p in made.answer(rows))
+
+
+def test_a_checkpoint_of_another_rank_is_refused(tmp_path: Path) -> None:
+    trainer(tmp_path, ModelCheckpoint(tmp_path, filename="last"), steps=1, limit_val_batches=0).fit(module(), data())
+    other = SelectiveVLM(Llava("tiny-llava", lora=Lora(r=8), image_mean=HALF, image_std=HALF), SFT())
+    with pytest.raises(CheckpointError, match="of another shape"):
+        trainer(tmp_path, steps=2, enable_checkpointing=False).fit(other, data(), ckpt_path=str(tmp_path / "last.ckpt"))
+
+
+def test_differences_between_checkpoint_and_model_are_named() -> None:
+    state = {"a": torch.zeros(2), "b": torch.zeros(2)}
+    check_adapter_state(state, {"a", "b"}, state)
+    with pytest.raises(CheckpointError, match=r"1 missing \(such as b\); 1 unknown \(such as c\)"):
+        check_adapter_state({"a": torch.zeros(2), "c": torch.zeros(2)}, {"a", "b"}, state)
+
+
+@pytest.mark.slow
+def test_the_command_line_writes_what_plain_peft_and_ask_can_load(tmp_path: Path) -> None:
+    VLRCLI.run(arguments("fit", tmp_path, *SHORT))
+    made = load_module(tmp_path / "checkpoints" / "last.ckpt")
+    rows = batch(made.family, 4)
+    base = LlavaForConditionalGeneration.from_pretrained(TINY_LLAVA, dtype=torch.float32)
+    plain = PeftModel.from_pretrained(base, tmp_path / "adapter").eval()
+    ours = family(bits=16, lora=None).eval()
+    ours.model = plain
+    with torch.no_grad():
+        expected, found = ours(rows).answer_logits, made.family(rows).answer_logits
+    # The base is in 4 bit there and in float32 here: close, not equal.
+    assert torch.corrcoef(torch.stack([expected.flatten(), found.flatten()]))[0, 1] > 0.98
+    state = torch.load(tmp_path / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
+    for name, value in plain.named_parameters():
+        if "lora_" in name:
+            torch.testing.assert_close(value, state[f"family.model.{name}"])
