@@ -117,10 +117,8 @@ def table(result: dict[str, Any]) -> str:
     def text(v: dict[str, float]) -> str:
         return f"{100 * v['value']:.1f} [{100 * v['low']:.1f}, {100 * v['high']:.1f}]"
 
-    lines = [
-        "| set | n × seeds | " + " | ".join(f"{a}: accuracy" for a in ARMS) + " |",
-        "|---|---|" + "---|" * len(ARMS),
-    ]
+    heads = " | ".join(f"{arm}: accuracy" for arm in ARMS)
+    lines = [f"| set | n × seeds | {heads} |", "|---|---|" + "---|" * len(ARMS)]
     for name in SETS:
         cells = [result["arms"][a]["sets"][name] for a in ARMS]
         size = f"{cells[1]['n']} × {len(result['arms']['standard']['seeds'])}"

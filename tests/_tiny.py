@@ -18,7 +18,10 @@ CONFIGS = ROOT / "configs"
 MAIN_JOB = ("base", "model/tiny_llava", "data/scenes", "objective/sft", "attack/linf_pgd")
 
 
-def family(bits: int = 4, lora: Lora | None = Lora(dropout=0.0, vision=True), **kwargs: Any) -> Llava:
+LORA = Lora(dropout=0.0, vision=True)
+
+
+def family(bits: int = 4, lora: Lora | None = LORA, **kwargs: Any) -> Llava:
     """The embedded model, loaded on the CPU."""
     half = (0.5, 0.5, 0.5)
     made = Llava("tiny-llava", Quantization(bits=bits), lora, image_mean=half, image_std=half, **kwargs)

@@ -18,7 +18,7 @@ from PIL import Image
 from lit_vlr.cli import main
 from lit_vlr.data.scenes import make_sample
 from lit_vlr.predictions import read_manifest, read_predictions
-from tests._tiny import CONFIGS, SHORT, arguments
+from tests._tiny import CONFIGS, MAIN_JOB, SHORT, arguments
 
 SETS = ["test", "ood_combinations", "ood_backgrounds", "ood_rephrased", "ood_knowledge"]
 
@@ -192,16 +192,9 @@ def test_an_unknown_verb_is_named(capsys) -> None:
 
 @pytest.mark.parametrize("eps", ["-1/255", "8"])
 def test_a_bad_eps_is_named(tmp_path, capsys, eps) -> None:
-    attack = "--trainer.callbacks.attack.init_args.perturbation.init_args.eps"
-    said = bad(
-        capsys,
-        *arguments(
-            "fit",
-            tmp_path,
-            configs=("base", "model/tiny_llava", "data/scenes", "objective/sft", "attack/eval_linf_pgd"),
-        ),
-        f"{attack}={eps}",
-    )
+    configs = (*MAIN_JOB[:-1], "attack/eval_linf_pgd")
+    given = f"--trainer.callbacks.init_args.attack.init_args.perturbation.init_args.eps={eps}"
+    said = bad(capsys, *arguments("fit", tmp_path, given, configs=configs))
     assert "eps" in said
 
 
@@ -218,11 +211,9 @@ def test_help_names_every_verb(capsys) -> None:
 def test_a_killed_test_run_leaves_nothing_under_a_final_name(run, tmp_path) -> None:
     checkpoint = run / "checkpoints" / "last.ckpt"
     args = arguments("test", tmp_path, f"--ckpt_path={checkpoint}", "--data.init_args.test_size=5000")
-    process = subprocess.Popen(
-        [sys.executable, "-m", "lit_vlr.cli", *args],
-        stderr=subprocess.DEVNULL,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-m", "lit_vlr.cli", *args]
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL, env=environment)
     part = tmp_path / "predictions" / "test.jsonl.part"
     deadline = time.time() + 240
     while not (part.exists() and part.stat().st_size) and time.time() < deadline and process.poll() is None:
