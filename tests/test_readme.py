@@ -1,0 +1,52 @@
+"""README and docs: examples run, named paths and tests exist, figures are the committed ones."""
+
+from __future__ import annotations
+
+import doctest
+import re
+
+import pytest
+from tests._tiny import ROOT
+
+README = (ROOT / "README.md").read_text()
+
+
+def test_readme_examples_run() -> None:
+    flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+    assert doctest.testfile(str(ROOT / "README.md"), module_relative=False, optionflags=flags).failed == 0
+
+
+def test_readme_python_blocks_compile_and_import() -> None:
+    for block in re.findall(r"```python\n(.*?)```", README, re.S):
+        if ">>>" not in block:
+            compile(block, "README.md", "exec")
+            exec("\n".join(line for line in block.splitlines() if line.startswith("from lit_vlr")), {})
+
+
+def test_every_config_that_the_readme_names_exists() -> None:
+    named = re.findall(r"configs/[\w/]+\.yaml", README)
+    assert named
+    assert all((ROOT / path).is_file() for path in named)
+
+
+def test_every_test_that_the_traps_name_exists() -> None:
+    current = ""
+    named = 0
+    for path, name in re.findall(r"`(tests/[\w/.]+|…)::(\w+)`", (ROOT / "docs" / "traps.md").read_text()):
+        current = current if path == "…" else path
+        assert f"def {name}(" in (ROOT / current).read_text(), (current, name)
+        named += 1
+    assert named >= 5
+
+
+def test_the_figures_are_the_committed_ones() -> None:
+    results = ROOT / "benchmarks" / "results" / "main_job.md"
+    if not results.exists():
+        pytest.fail("benchmarks/results/main_job.md is missing; `make results` writes it")
+    table = [line for line in results.read_text().splitlines() if line.startswith("|")]
+    assert all(line in README for line in table)
+
+
+@pytest.mark.parametrize("target", ["demo", "test", "results", "base-model"])
+def test_make_targets_exist(target: str) -> None:
+    assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.M)
