@@ -1,8 +1,8 @@
 """*Scenes*: knowledge VQA on small pictures drawn by the package itself, deterministic from a seed.
 
-The same (split, seed, index) gives the same bytes with the same numpy, Pillow and scikit-learn, whatever the order or the
-number of processes that ask for it. Processors whose ``sin`` or ``hypot`` round the last place differently give the same
-questions and answers, and in about one picture in fifty one value that is one grey level off.
+The same (split, seed, index) gives the same bytes with the same numpy, Pillow and scikit-learn, whatever the order or
+the number of processes that ask for it. A processor whose ``sin`` or ``hypot`` rounds the last place differently gives
+the same questions and answers, and at worst one value in about one picture in fifty that is one grey level off.
 """
 
 from __future__ import annotations

@@ -62,7 +62,7 @@ def _background(kind: str, rng: np.random.Generator) -> Array:
     if kind == "tiles":
         size = rng.integers(6, 10)
         tiles = np.where((xx // size + yy // size) % 2 > 0, 1, -1)
-        return canvas + 0.05 * tiles[..., None].astype(np.float32)
+        return np.asarray(canvas + 0.05 * tiles[..., None].astype(np.float32))
     if kind == "gradient":
         angle = rng.uniform(0, 2 * np.pi)
         ramp = (xx * np.cos(angle) + yy * np.sin(angle)) / IMAGE_SIZE

@@ -2,7 +2,7 @@
 
 A *relation* maps a visible attribute (the shape, the digit, the texture, the colour) to a fact. Relations with
 ``unseen=True`` are never asked in the training split: they make up the out-of-domain split ``ood_knowledge``. The
-embedded base model has read every fact, also these, as plain text during pre-training, as any language model would have.
+embedded base model has read every fact, also these, as plain text in pre-training, as any language model would have.
 """
 
 from __future__ import annotations
