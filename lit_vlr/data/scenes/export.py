@@ -12,8 +12,8 @@ from lit_vlr.data.scenes.layout import Split
 def export_scenes(folder: Path, split: Split, n: int, seed: int = 0) -> OKVQAFiles:
     """Draw the first ``n`` samples of a split and write them in the OK-VQA format; see `write_okvqa`.
 
-    Several splits may go to one folder. ``read_okvqa(**files.arguments(), dataset="scenes")`` gives the samples back,
-    with ``Sample.image`` a file instead of an array.
+    Several splits may go to one folder. ``export_scenes(…).read(dataset="scenes")`` gives the samples back, with
+    ``Sample.image`` a file instead of an array.
 
     Args:
         folder: where to; made if missing.
