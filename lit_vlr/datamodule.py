@@ -107,6 +107,9 @@ class ScenesDataModule(LightningDataModule):
         for key, size in {**sizes, "batch_size": batch_size, "eval_batch_size": eval_batch_size}.items():
             if size < 1:
                 raise UserError(f"Expected `data.{key}` of at least 1 but got {size}")
+        for key, seed in {"data_seed": data_seed, "order_seed": order_seed}.items():
+            if seed < 0:
+                raise UserError(f"Expected `data.{key}` of at least 0 but got {seed}")
         if ood_size < 0:
             raise UserError(f"Expected `data.ood_size` of at least 0 but got {ood_size}; 0 leaves these sets out")
         self.sizes = sizes

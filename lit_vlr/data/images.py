@@ -32,7 +32,7 @@ def load_image(image: ImageRef, uid: str = "") -> Tensor:
     """
     if isinstance(image, Path):
         image = _read(image, f" ({uid})" if uid else "")
-    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or image.size == 0:
         raise ImageError(
             f"Expected a picture of {uid or 'a sample'} as (H, W, 3) uint8 but got {image.shape} {image.dtype}"
             f"{_range(image)}; pass unnormalised 8-bit pixels"
@@ -53,13 +53,17 @@ def _read(path: Path, whose: str) -> np.ndarray:
                 raise ImageError(
                     f"Expected at most {MAX_PIXELS // 10**6} megapixels but {path}{whose} has {opened.size}; shrink it"
                 )
+            if opened.mode in ("I", "F") or opened.mode.startswith("I;16"):  # Pillow would clip these to white
+                raise ImageError(
+                    f"Expected 8 bits a channel but {path}{whose} has mode {opened.mode}; convert it to 8 bits"
+                )
             opened.load()
             upright = ImageOps.exif_transpose(opened)
             if upright.has_transparency_data:
                 rgba = upright.convert("RGBA")
                 white = Image.new("RGBA", rgba.size, "white")
                 upright = Image.alpha_composite(white, rgba)
-            return np.asarray(upright.convert("RGB"))
+            return np.array(upright.convert("RGB"))
     except UnidentifiedImageError as error:
         raise ImageError(
             f"Expected a picture ({', '.join(FORMATS)}) but {path}{whose} is none; convert or replace it"

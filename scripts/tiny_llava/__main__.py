@@ -1,8 +1,8 @@
 """Make the embedded base model: `python -m scripts.tiny_llava --out lit_vlr/assets/tiny_llava`.
 
 Stages, as the real recipes have them: 1 the vision tower on its own; 2 the language model on text; 3 the projector
-alone; 4 everything, on simple questions and descriptions. Each prints a held-out figure, from stage 3 on with a blind
-control.
+alone; 4 projector and language model, which learn to read the frozen tower's features; 5 everything; 3 to 5 on simple
+questions and descriptions. Each prints a held-out figure, from stage 3 on with a blind control.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from scripts.tiny_llava.vision import train_vision
 
 
 def main() -> None:
-    """Run the four stages; each leaves a checkpoint in ``--work`` and is skipped when its checkpoint is there."""
+    """Run the five stages; each leaves a checkpoint in ``--work`` and is skipped when its checkpoint is there."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("lit_vlr/assets/tiny_llava"))
     parser.add_argument("--work", type=Path, default=Path("runs/tiny_llava"))
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--pictures", type=int, default=50_000)
-    parser.add_argument("--steps", type=int, nargs=4, default=(2600, 700, 150, 1000), metavar=("S1", "S2", "S3", "S4"))
+    parser.add_argument("--steps", type=int, nargs=5, default=(2600, 700, 150, 2000, 300), metavar=tuple("12345"))
     args = parser.parse_args()
     args.work.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(args.seed)
@@ -65,20 +65,30 @@ def main() -> None:
         read = reader(2)
         train("language", model, lambda: [read.text(64)], groups, args.steps[1], held.text(128))
         torch.save(model.state_dict(), path)
-    pictured = held.pictured(400, 4)
+    if any(not (args.work / f"stage{n}.pt").exists() for n in (3, 4)):
+        held.look(tower)
+        seen = reader(3)
+        seen.look(tower)
+        pictured = held.pictured(400, 4)
     if path := stage(3):
-        read = reader(3)
         groups = [{"params": list(projector.parameters()), "lr": 3e-3}]
-        train("projector", model, lambda: [read.pictured(64, 4)], groups, args.steps[2], pictured)
+        train("projector", model, lambda: [seen.pictured(64, 4)], groups, args.steps[2], pictured)
         torch.save(model.state_dict(), path)
     if path := stage(4):
-        groups = [
-            {"params": list(tower.parameters()), "lr": 3e-4},
-            {"params": [*language, *projector.parameters()], "lr": 1.5e-3},
-        ]
+        seen.rng = reader(4).rng
+        groups = [{"params": [*language, *projector.parameters()], "lr": 2e-3}]
         # Some text stays in, or the facts are forgotten.
-        read = reader(4)
-        train("everything", model, lambda: [read.pictured(48, 5), read.text(12)], groups, args.steps[3], pictured)
+        train("reading", model, lambda: [seen.pictured(64, 5), seen.text(8)], groups, args.steps[3], pictured)
+        torch.save(model.state_dict(), path)
+    held.features = None
+    pictured = held.pictured(400, 4)
+    if path := stage(5):
+        read = reader(5)
+        groups = [
+            {"params": list(tower.parameters()), "lr": 2e-4},
+            {"params": [*language, *projector.parameters()], "lr": 7e-4},
+        ]
+        train("everything", model, lambda: [read.pictured(48, 5), read.text(8)], groups, args.steps[4], pictured)
         torch.save(model.state_dict(), path)
 
     save(model, tokenizer, args.out)

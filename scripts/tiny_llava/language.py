@@ -1,15 +1,17 @@
-"""Stages 2 to 4: the language model on text, then the projector alone, then everything."""
+"""Stages 2 to 5: the language model on text, the projector alone, the two together, then everything."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from transformers import LlavaForConditionalGeneration, PreTrainedTokenizerFast
+from transformers import CLIPVisionModel, LlavaForConditionalGeneration, PreTrainedTokenizerFast
+from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 from lit_vlr.data.scenes.layout import Scene
 from scripts.tiny_llava.conversations import IMAGE_PREFIX, collate, encode
@@ -26,7 +28,11 @@ def answer_loss(model: LlavaForConditionalGeneration, batch: Batch) -> tuple[Ten
     The head is applied to the answer positions alone: most positions are image or question.
     """
     labels = batch["labels"][:, 1:]
-    hidden = model.model(**{k: v for k, v in batch.items() if k != "labels"}).last_hidden_state[:, :-1]
+    inputs: dict[str, Any] = {k: v for k, v in batch.items() if k not in ("labels", "features")}
+    if "features" in batch:
+        projected = model.model.multi_modal_projector(batch["features"])
+        inputs["mm_encoder_outputs"] = {"image": BaseModelOutputWithPooling(pooler_output=list(projected))}
+    hidden = model.model(**inputs).last_hidden_state[:, :-1]
     wanted = labels != -100
     logits = model.lm_head(hidden[wanted])
     return F.cross_entropy(logits, labels[wanted]), logits.argmax(-1) == labels[wanted]
@@ -40,6 +46,7 @@ class Reader:
     ) -> None:
         self.tokenizer, self.pictures, self.scenes = tokenizer, pictures, scenes
         self.rng = np.random.default_rng(seed)
+        self.features: np.ndarray | None = None
         self.facts = facts()
 
     def text(self, n: int) -> Batch:
@@ -60,8 +67,23 @@ class Reader:
         picked = self.rng.integers(len(self.scenes), size=n)
         rows = [encode(self.tokenizer, conversation(self.scenes[i], self.rng, turns), IMAGE_PREFIX) for i in picked]
         batch = collate(rows, self.tokenizer.pad_token_id)
-        images = torch.from_numpy(self.pictures[picked]).permute(0, 3, 1, 2).float().div(255)
-        return {**batch, "pixel_values": normalise(images)}
+        if self.features is not None:
+            return {**batch, "features": torch.from_numpy(self.features[picked]).float()}
+        return {**batch, "pixel_values": to_pixels(self.pictures[picked])}
+
+    @torch.no_grad()
+    def look(self, tower: CLIPVisionModel) -> None:
+        """Run the frozen tower once over every picture: stages that leave it alone then cost a third."""
+        hidden = [
+            tower(to_pixels(self.pictures[i : i + 256]), output_hidden_states=True).hidden_states[-1][:, 1:].half()
+            for i in range(0, len(self.pictures), 256)
+        ]
+        self.features = torch.cat(hidden).numpy()
+
+
+def to_pixels(pictures: np.ndarray) -> Tensor:
+    """Pictures (n, H, W, 3) of uint8 as the model's pixel values."""
+    return normalise(torch.from_numpy(pictures).permute(0, 3, 1, 2).float().div(255))
 
 
 def train(
@@ -95,8 +117,9 @@ def train(
             with torch.no_grad():
                 held, right = answer_loss(model, held_out)
                 blind = ""
-                if "pixel_values" in held_out:  # the control: everybody gets somebody else's picture
-                    shuffled = {**held_out, "pixel_values": held_out["pixel_values"].roll(1, 0)}
+                seen = next((k for k in ("pixel_values", "features") if k in held_out), None)
+                if seen:  # the control: everybody gets somebody else's picture
+                    shuffled = {**held_out, seen: held_out[seen].roll(1, 0)}
                     blind = f" blind {answer_loss(model, shuffled)[1].float().mean():.3f}"
             print(
                 f"{name} {step + 1}/{steps} loss {loss:.3f} held-out {held:.3f} tokens right"

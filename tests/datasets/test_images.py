@@ -147,3 +147,15 @@ def test_arrays_of_another_kind_are_refused(array: np.ndarray, message: str) -> 
         ImageError, match=rf"Expected a picture of scenes/test/0 as \(H, W, 3\) uint8 but got {message}"
     ):
         load_image(array, "scenes/test/0")
+
+
+def test_exception_sixteen_bit_png_is_not_clipped_to_white(tmp_path) -> None:
+    path = tmp_path / "deep.png"
+    Image.fromarray(np.array([[0, 255], [256, 65535]], np.uint16)).save(path)
+    with pytest.raises(ImageError, match="Expected 8 bits a channel but .*deep.png"):
+        load_image(path)
+
+
+def test_exception_array_without_pixels() -> None:
+    with pytest.raises(ImageError, match=r"\(0, 4, 3\)"):
+        load_image(np.zeros((0, 4, 3), np.uint8))

@@ -38,10 +38,13 @@ def _noun(relation: Relation) -> str:
     return {"shape": "shape", "digit": "digit"}.get(relation.attribute, "thing")
 
 
-def refer(thing: Thing, scene: Scene, noun: str, rng: np.random.Generator) -> tuple[str, bool]:
-    """Words for a thing ("the shape at the top left", "the red shape"), and whether its colour was used."""
+def refer(thing: Thing, scene: Scene, noun: str, rng: np.random.Generator, may_name_colour: bool) -> tuple[str, bool]:
+    """Words for a thing ("the shape at the top left", "the red shape"), and whether its colour was used.
+
+    ``may_name_colour`` is False where the colour is what the question is about: naming it would answer it.
+    """
     same_colour = [t for t in scene.things if t.colour == thing.colour]
-    if len(same_colour) == 1 and rng.random() < _P_BY_COLOUR:
+    if may_name_colour and len(same_colour) == 1 and rng.random() < _P_BY_COLOUR:
         return f"the {thing.colour} {noun}", True
     return f"the {noun} at the {thing.position}", False
 
@@ -74,7 +77,7 @@ def ask(scene: Scene, rng: np.random.Generator, split: Split) -> Question:
         answers = annotate(None, relation.facts, 1.0, guesses, rng)
         return Question(text, answers, relation.name, UNANSWERABLE, 1.0)
     thing = fitting[rng.integers(len(fitting))]
-    words, by_colour = refer(thing, scene, _noun(relation), rng)
+    words, by_colour = refer(thing, scene, _noun(relation), rng, may_name_colour=relation.attribute != "colour")
     clarity = thing.clarity(relation.attribute)
     if by_colour:  # one has to find it first
         clarity *= 0.5 + 0.5 * thing.clarity("colour")

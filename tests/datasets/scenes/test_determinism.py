@@ -28,10 +28,10 @@ PICTURES = {
 }
 WORDS = {
     "train": "52391d10bb1b23e7",
-    "calibration": "3f0ce70f13dc5054",
-    "test": "2cdd1de000e1af64",
+    "calibration": "c375c8f5936586ba",
+    "test": "2c3f14e4fcaa7b72",
     "ood_combinations": "801f141a659f8301",
-    "ood_backgrounds": "b09b061ae9d8e36e",
+    "ood_backgrounds": "8b8430537fcfb80a",
     "ood_rephrased": "2239db0127ccbf7d",
     "ood_knowledge": "9183b63ac7fae086",
 }

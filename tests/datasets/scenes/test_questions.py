@@ -8,7 +8,7 @@ from collections import Counter, defaultdict
 import numpy as np
 import pytest
 
-from lit_vlr.data.scenes import SPLITS
+from lit_vlr.data.scenes import SPLITS, make_scenes
 from lit_vlr.data.scenes.annotators import annotate
 from lit_vlr.data.scenes.knowledge import (
     COLOURS,
@@ -116,3 +116,10 @@ def test_the_best_guess_without_a_look_at_the_picture_scores_below_four_tenths(d
         guesses = {answer for ten in given for answer in ten}
         total += max(sum(vqa_accuracy(guess, ten) for ten in given) for guess in guesses)
     assert total / len(drawn[split]) < 0.4
+
+
+def test_a_question_about_a_colour_does_not_name_it() -> None:
+    # Two in a hundred once did: "Which fruit has the colour of the red thing?".
+    asked = [s for s in make_scenes("train", 600) if s.metadata["relation"] == "fruit"]
+    assert len(asked) > 40
+    assert not [s.question for s in asked if any(f" {colour} " in s.question for colour in COLOURS)]
