@@ -59,11 +59,20 @@ class VLRCLI(LightningCLI):
             print(f"lit-vlr: the checkpoint's setting is used: {line}", file=sys.stderr)
 
     def before_instantiate_classes(self) -> None:
-        """Bfloat16 where there is a GPU, unless something else is asked for."""
+        """Fill in what depends on the device and the verb."""
         trainer = self.config[self.config.subcommand].trainer
         if trainer.precision is None:
             gpu = torch.cuda.is_available() and trainer.accelerator in ("auto", "gpu", "cuda")
             trainer.precision = "bf16-mixed" if gpu else "32-true"
+        unwanted = set()  # callbacks that Lightning refuses beside these settings
+        if trainer.enable_progress_bar is False:
+            unwanted.add("RichProgressBar")
+        if trainer.logger is None and self.config.subcommand != "fit":
+            trainer.logger = False  # evaluation writes predictions, and must not touch the fit's logs
+        if trainer.logger is False:
+            unwanted.add("LearningRateMonitor")
+        if isinstance(trainer.callbacks, list):
+            trainer.callbacks = [c for c in trainer.callbacks if c.class_path.rsplit(".", 1)[-1] not in unwanted]
         if self.config.subcommand == "test":
             self.config.test.verbose = False  # Lightning's table has a column a set; ours, a row
 
@@ -71,15 +80,10 @@ class VLRCLI(LightningCLI):
         """Put logs and checkpoints into the run's folder."""
         trainer_config = self.config[self.config.subcommand].trainer
         root = Path(trainer_config.default_root_dir or "runs/default")
-        if trainer_config.logger in (None, True) and self.config.subcommand == "fit":
+        if trainer_config.logger in (None, True):
             kwargs["logger"] = [
                 CSVLogger(root, name="", version="logs"),
                 TensorBoardLogger(root, name="", version="logs"),
-            ]
-        elif trainer_config.logger is None:
-            kwargs["logger"] = False  # a test run writes predictions, and must not touch the fit's logs
-            trainer_config.callbacks = [
-                c for c in trainer_config.callbacks or [] if not c.class_path.endswith("LearningRateMonitor")
             ]
         trainer = super().instantiate_trainer(**kwargs)
         for callback in trainer.checkpoint_callbacks:

@@ -13,7 +13,7 @@ test "$size" -le 8000000
 cp -r "$root/tests" "$root/pyproject.toml" "$root/configs" "$work/"
 cd "$work"
 # The unpacked wheel comes first on the path; -P keeps the working folder off it.
-export PYTHONPATH="$work/site"
+export PYTHONPATH="$work/site:$work"  # the second for `tests` itself; the checkout is on neither
 python -P -c "import lit_vlr, lit_vlr_callbacks, sys; sys.exit(not all(m.__file__.startswith('$work') for m in (lit_vlr, lit_vlr_callbacks)))"
 python -P -m pytest -q -o pythonpath= -o testpaths=tests -m "not slow" tests/test_wheel.py tests/functional tests/report
 python -P -m lit_vlr.cli --help >/dev/null

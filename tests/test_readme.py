@@ -41,8 +41,9 @@ def test_every_test_that_the_traps_name_exists() -> None:
 
 def test_the_figures_are_the_committed_ones() -> None:
     results = ROOT / "benchmarks" / "results" / "main_job.md"
-    if not results.exists():
-        pytest.fail("benchmarks/results/main_job.md is missing; `make results` writes it")
+    if not results.exists():  # nothing measured, nothing claimed
+        assert "<!-- results: none yet -->" in README
+        return
     table = [line for line in results.read_text().splitlines() if line.startswith("|")]
     assert all(line in README for line in table)
 

@@ -28,7 +28,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("runs/tiny_llava"))
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--pictures", type=int, default=50_000)
-    parser.add_argument("--steps", type=int, nargs=5, default=(2600, 700, 150, 2000, 300), metavar=tuple("12345"))
+    parser.add_argument("--steps", type=int, nargs=5, default=(2600, 700, 150, 1300, 250), metavar=tuple("12345"))
     args = parser.parse_args()
     args.work.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(args.seed)

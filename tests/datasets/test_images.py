@@ -152,7 +152,7 @@ def test_arrays_of_another_kind_are_refused(array: np.ndarray, message: str) -> 
 def test_exception_sixteen_bit_png_is_not_clipped_to_white(tmp_path) -> None:
     path = tmp_path / "deep.png"
     Image.fromarray(np.array([[0, 255], [256, 65535]], np.uint16)).save(path)
-    with pytest.raises(ImageError, match="Expected 8 bits a channel but .*deep.png"):
+    with pytest.raises(ImageError, match=r"Expected 8 bits a channel but .*deep\.png"):
         load_image(path)
 
 
