@@ -6,6 +6,7 @@ import doctest
 import re
 
 import pytest
+
 from tests._tiny import ROOT
 
 README = (ROOT / "README.md").read_text()
