@@ -43,10 +43,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _expected() -> tuple[type[Exception], ...]:
     """Errors that are the user's to mend: they name the file or argument, and the remedy."""
+    from lit_vlr.lightning_cli import ConfigError
     from lit_vlr.predictions import PredictionsFormatError
     from lit_vlr.report.gallery import GalleryFormatError
 
-    return (UserError, PredictionsFormatError, GalleryFormatError, FileNotFoundError)
+    return (UserError, ConfigError, PredictionsFormatError, GalleryFormatError, FileNotFoundError)
 
 
 def _verb(name: str) -> Callable[[list[str]], None]:

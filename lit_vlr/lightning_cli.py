@@ -23,12 +23,16 @@ from lit_vlr.errors import UserError
 from lit_vlr.module import SelectiveVLM
 
 
+class ConfigError(Exception):
+    """A configuration that does not parse. No ValueError: jsonargparse swallows those while it tries alternatives."""
+
+
 class _Parser(LightningArgumentParser):
     """Says what is wrong in one line: the usage of a Trainer is two hundred."""
 
     def error(self, message: str, ex: Exception | None = None) -> Any:  # noqa: ANN401
         """Raise what `lit_vlr.cli.main` prints."""
-        raise UserError(_shorten(message)) from ex
+        raise ConfigError(_shorten(message)) from ex
 
 
 class VLRCLI(LightningCLI):
@@ -75,6 +79,15 @@ class VLRCLI(LightningCLI):
             trainer.callbacks = [c for c in trainer.callbacks if c.class_path.rsplit(".", 1)[-1] not in unwanted]
         if self.config.subcommand == "test":
             self.config.test.verbose = False  # Lightning's table has a column a set; ours, a row
+
+    def instantiate_classes(self) -> None:
+        """Build everything; what a constructor says of an argument comes without jsonargparse's list of subtypes."""
+        try:
+            super().instantiate_classes()
+        except ValueError as error:
+            if isinstance(error, UserError) or "Does not validate" not in str(error):
+                raise
+            raise ConfigError(_shorten(str(error))) from error
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:  # noqa: ANN401
         """Put logs and checkpoints into the run's folder."""
@@ -127,9 +140,13 @@ def _differences(before: Any, after: Any, key: str = "model") -> list[str]:  # n
 
 def _shorten(message: str) -> str:
     """What jsonargparse found, without its lists of everything that would have been right."""
-    problems = re.findall(
-        r"(?:- )?(Problem with given class_path .*?:\s*.+?|Key .* is not expected.*?)(?=\n|$)", message, re.S
-    )
-    head = message.split("\n")[0].rstrip(":")
-    said = [re.sub(r"\s+", " ", problem) for problem in problems]
-    return f"{head}: {said[-1]}" if said and said[-1] not in head else re.sub(r"\s+", " ", message)[:600]
+    lines = [line.strip().removeprefix("- ") for line in message.splitlines() if line.strip()]
+    own = next((line for line in lines if re.match(r"Expected `", line)), None)  # one of our constructors
+    if own:
+        return own
+    problem = next((i for i, line in enumerate(lines) if line.startswith("Problem with given class_path")), None)
+    if problem is not None:
+        return f"{lines[0].rstrip(':')}: {' '.join(lines[problem : problem + 2])}"
+    said = " ".join(lines)[:600]
+    unknown = "not accepted" in said or "not expected" in said or "does not exist" in said
+    return f"{said}; `--print_config` shows every key that there is" if unknown else said

@@ -177,7 +177,7 @@ def test_an_unknown_key_is_named_in_one_line(tmp_path, capsys, verb) -> None:
     config.write_text("model:\n  family:\n    init_args:\n      quantisation_bits: 4\n")
     said = bad(capsys, *arguments(verb, tmp_path / "out"), "--config", str(config))
     assert "quantisation_bits" in said
-    config.write_text("modle: {}\n")
+    config.write_text("modle: {max_new_tokens: 3}\n")
     assert "modle" in bad(capsys, *arguments(verb, tmp_path / "out"), "--config", str(config))
     assert not (tmp_path / "out").exists()
 

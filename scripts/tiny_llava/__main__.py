@@ -1,8 +1,9 @@
 """Make the embedded base model: `python -m scripts.tiny_llava --out lit_vlr/assets/tiny_llava`.
 
 Stages, as the real recipes have them: 1 the vision tower on its own; 2 the language model on text; 3 the projector
-alone; 4 projector and language model, which learn to read the frozen tower's features; 5 everything; 3 to 5 on simple
-questions and descriptions. Each prints a held-out figure, from stage 3 on with a blind control.
+alone; 4 projector and language model, which learn to read the frozen tower's features; 5 everything, 3 to 5 on simple
+questions and descriptions; 6 the language model on questions that need facts, about scenes told in words. Each prints a
+held-out figure; 3 to 5 also a blind control.
 """
 
 from __future__ import annotations
@@ -22,13 +23,13 @@ from scripts.tiny_llava.vision import train_vision
 
 
 def main() -> None:
-    """Run the five stages; each leaves a checkpoint in ``--work`` and is skipped when its checkpoint is there."""
+    """Run the six stages; each leaves a checkpoint in ``--work`` and is skipped when its checkpoint is there."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("lit_vlr/assets/tiny_llava"))
     parser.add_argument("--work", type=Path, default=Path("runs/tiny_llava"))
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--pictures", type=int, default=50_000)
-    parser.add_argument("--steps", type=int, nargs=5, default=(2600, 700, 150, 1300, 250), metavar=tuple("12345"))
+    parser.add_argument("--steps", type=int, nargs=6, default=(2600, 700, 150, 1300, 250, 300), metavar=tuple("123456"))
     args = parser.parse_args()
     args.work.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(args.seed)
@@ -89,6 +90,14 @@ def main() -> None:
             {"params": [*language, *projector.parameters()], "lr": 7e-4},
         ]
         train("everything", model, lambda: [read.pictured(48, 5), read.text(8)], groups, args.steps[4], pictured)
+        torch.save(model.state_dict(), path)
+
+    if path := stage(6):
+        read = reader(6)
+        read.look(tower)
+        groups = [{"params": language, "lr": 1.5e-3}]
+        # Pictures stay in, or reading them is forgotten.
+        train("facts", model, lambda: [read.pictured(24, 5), read.told(40)], groups, args.steps[5], held.told(128))
         torch.save(model.state_dict(), path)
 
     save(model, tokenizer, args.out)

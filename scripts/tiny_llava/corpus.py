@@ -1,7 +1,8 @@
 """What the base model reads: facts as plain text, simple questions on scenes, descriptions. No knowledge VQA.
 
-The facts are told of named things ("How many sides does a triangle have?"); that a picture shows such a thing and that
-somebody asks for the fact *of what is seen* never comes together here. Putting the two together is left to fine-tuning.
+Facts are told of named things ("How many sides does a triangle have?") and asked of scenes told *in words*, as a
+language model of any size would have met them; that somebody asks for the fact of what is *seen* never occurs here. That
+is left to fine-tuning.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from lit_vlr.data.scenes.knowledge import (
     TEXTURES,
     UNANSWERABLE,
 )
-from lit_vlr.data.scenes.layout import Scene, Thing
+from lit_vlr.data.scenes.layout import Scene, Split, Thing
+from lit_vlr.data.scenes.questions import ask
 
 _VALUES = {"shape": SHAPES, "digit": DIGITS, "texture": TEXTURES, "colour": COLOURS}
 _ENTITY = {
@@ -28,6 +30,7 @@ _ENTITY = {
     "colour": ("a {} thing", "the {} thing"),
 }
 Turn = tuple[str, str]
+_TOLD: tuple[Split, ...] = ("train", "train", "ood_rephrased", "ood_knowledge")  # whose wordings and relations
 
 
 def facts() -> list[Turn]:
@@ -80,6 +83,12 @@ def simple_question(scene: Scene, rng: np.random.Generator) -> Turn:
     if kind < 0.94:
         return f"What colour does {x} have?", thing.colour
     return f"What size does {x} have?", thing.size
+
+
+def told_question(scene: Scene, rng: np.random.Generator) -> Turn:
+    """A question that needs a fact about a thing of a scene; asked of scenes told in words, never of pictures."""
+    question = ask(scene, rng, _TOLD[rng.integers(len(_TOLD))])
+    return question.text, question.truth
 
 
 def conversation(scene: Scene, rng: np.random.Generator, turns: int) -> list[Turn]:

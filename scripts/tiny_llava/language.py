@@ -15,7 +15,7 @@ from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 from lit_vlr.data.scenes.layout import Scene
 from scripts.tiny_llava.conversations import IMAGE_PREFIX, collate, encode
-from scripts.tiny_llava.corpus import conversation, description, facts, simple_question
+from scripts.tiny_llava.corpus import conversation, description, facts, simple_question, told_question
 from scripts.tiny_llava.schedule import cosine
 from scripts.tiny_llava.vision import normalise
 
@@ -60,6 +60,15 @@ class Reader:
                 scene = self.scenes[self.rng.integers(len(self.scenes))]
                 turns = [simple_question(scene, self.rng) for _ in range(4)]
                 rows.append(encode(self.tokenizer, turns, description(scene)))
+        return collate(rows, self.tokenizer.pad_token_id)
+
+    def told(self, n: int) -> Batch:
+        """Scenes told in words, with questions that need facts and simple ones."""
+        rows = []
+        for i in self.rng.integers(len(self.scenes), size=n):
+            scene = self.scenes[i]
+            turns = [told_question(scene, self.rng) for _ in range(4)] + [simple_question(scene, self.rng)]
+            rows.append(encode(self.tokenizer, turns, description(scene)))
         return collate(rows, self.tokenizer.pad_token_id)
 
     def pictured(self, n: int, turns: int) -> Batch:
