@@ -1,8 +1,8 @@
 """What the base model reads: facts as plain text, simple questions on scenes, descriptions. No knowledge VQA.
 
 Facts are told of named things ("How many sides does a triangle have?") and asked of scenes told *in words*, as a
-language model of any size would have met them; that somebody asks for the fact of what is *seen* never occurs here. That
-is left to fine-tuning.
+language model of any size would have met them; that somebody asks for the fact of what is *seen* never occurs here.
+That is left to fine-tuning.
 """
 
 from __future__ import annotations
