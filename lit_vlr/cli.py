@@ -113,6 +113,8 @@ def _quiet() -> None:
         ".*treespec.*deprecated.*",
         ".*Checkpoint directory .* exists and is not empty.*",
         ".*isinstance.treespec.*",
+        # The frozen base; `check_adapter_state` has checked everything else.
+        "Found keys that are in the model state dict but not in the checkpoint.*",
     ):
         warnings.filterwarnings("ignore", message=message)
 
