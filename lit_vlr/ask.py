@@ -8,7 +8,7 @@ from lit_vlr.checkpoints import read_checkpoint
 from lit_vlr.data.images import load_image
 from lit_vlr.errors import CheckpointError, UserError
 from lit_vlr.module import SelectiveVLM
-from lit_vlr.types import Prediction, Sample
+from lit_vlr.types import Sample
 
 
 def load_module(checkpoint: Path) -> SelectiveVLM:
@@ -25,19 +25,6 @@ def load_module(checkpoint: Path) -> SelectiveVLM:
     return SelectiveVLM.load_from_checkpoint(checkpoint, map_location="cpu", weights_only=True).eval()
 
 
-def predict_one(module: SelectiveVLM, image: Path, question: str) -> Prediction:
-    """Answer one question.
-
-    Raises:
-        UserError: if the picture cannot be read or the question is empty.
-    """
-    if not question.strip():
-        raise UserError("Expected a question in --question but it is empty")
-    load_image(image)  # before the model is asked for anything
-    sample = Sample(uid=str(image), image=Path(image), image_id=str(image), question=question)
-    return module.answer(module.family.collate([sample], [""]).to(module.device))[0]
-
-
 def ask(checkpoint: Path, image: Path, question: str) -> str:
     """Answer one question on one picture, or abstain.
 
@@ -50,7 +37,8 @@ def ask(checkpoint: Path, image: Path, question: str) -> str:
         raise UserError("Expected a question in --question but it is empty")
     load_image(Path(image))  # cheap, and the likeliest mistake: before the model is loaded
     module = load_module(Path(checkpoint))
-    prediction = predict_one(module, Path(image), question)
+    sample = Sample(uid=str(image), image=Path(image), image_id=str(image), question=question)
+    (prediction,) = module.answer(module.family.collate([sample], [""]).to(module.device))
     threshold = float(module.threshold)
     if prediction.abstained:
         return f"(abstains: confidence {prediction.confidence:.3f} is below the threshold {threshold:.3f})"
