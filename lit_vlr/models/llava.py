@@ -76,7 +76,7 @@ class Llava(ModelFamily):
     def lora_targets(self) -> tuple[str, ...]:
         """Every linear layer of the language model; of the vision tower's blocks only if asked."""
         language = r".*language_model\..*\.(q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_proj)"
-        vision = r".*vision_tower\..*\.(q_proj|k_proj|v_proj|out_proj|fc1|fc2)"
+        vision = r".*vision_tower\..*\.(patch_embedding|q_proj|k_proj|v_proj|out_proj|fc1|fc2)"
         return (language, vision) if self.lora is not None and self.lora.vision else (language,)
 
     @property

@@ -26,7 +26,7 @@ def to_number(value: float | str, name: str) -> float:
     """Read a number that a configuration may write as a fraction.
 
     Args:
-        value: a number, or text such as ``"8/255"``.
+        value: a number, or text such as ``"8/255"`` or ``"2.5/255"``.
         name: what the number is, for the error.
 
     Raises:
@@ -36,7 +36,10 @@ def to_number(value: float | str, name: str) -> float:
     True
     """
     try:
-        return float(Fraction(value.replace(" ", ""))) if isinstance(value, str) else float(value)
+        if not isinstance(value, str):
+            return float(value)
+        above, slash, below = value.partition("/")  # Fraction itself refuses "2.5/255"
+        return float(Fraction(above.strip()) / (Fraction(below.strip()) if slash else 1))
     except (ValueError, ZeroDivisionError) as error:
         raise ValueError(f"Expected `{name}` as a number or a fraction such as 8/255 but got {value!r}") from error
 

@@ -158,6 +158,7 @@ def test_semantic_values_by_hand() -> None:
         (lambda: Linf(8), r"`eps` in \[0, 1\] but got 8; .*write 8/255"),
         (lambda: Linf(float("nan")), r"`eps` in \[0, 1\] but got nan"),
         (lambda: Linf("8/zero"), r"`eps` as a number or a fraction such as 8/255 but got '8/zero'"),
+        (lambda: Linf("8/"), r"`eps` as a number or a fraction such as 8/255 but got '8/'"),
         (lambda: Linf("8/0"), "a fraction such as 8/255"),
         (lambda: Brightness(0.1, 0.2), r"contains its identity 0 but got \[0.1, 0.2\]; choose low <= 0"),
         (lambda: Brightness(-2, 0.2), r"brightness in \[-1, 1\]"),
@@ -181,3 +182,8 @@ def test_bad_calls() -> None:
         Brightness().apply(images, {"delta": torch.zeros(5)})
     with pytest.raises(ValueError, match=r"`image_shape`.*pass images.shape\[1:\]"):
         Linf("1/255").sample(2)
+
+
+def test_a_fraction_may_have_a_decimal_above():
+    assert Linf("2.5/255").eps == 2.5 / 255
+    assert Linf(" 2.5 / 255 ").eps == 2.5 / 255
