@@ -59,6 +59,9 @@ class VLRCLI(LightningCLI):
         before = deepcopy(given.get("model"))
         super()._parse_ckpt_path()
         after = self.config[self.config.subcommand].get("model")
+        if before is not None and before.get("confidence") is not None:
+            # It changes no weight. The module drops a threshold that was fitted with another one, and says so.
+            after.confidence = before.confidence
         for line in _differences(before, after):
             print(f"lit-vlr: the checkpoint's setting is used: {line}", file=sys.stderr)
 

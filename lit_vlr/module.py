@@ -7,10 +7,11 @@ from typing import Any, Literal
 
 import torch
 from lightning.pytorch import LightningModule
+from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
 from torchmetrics import MetricCollection
 
-from lit_vlr.confidence import sequence_probability
+from lit_vlr.confidence import Confidence, SequenceProbability
 from lit_vlr.errors import CheckpointError
 from lit_vlr.functional import vqa_accuracy
 from lit_vlr.metrics import AUGRC, AURC, CoverageAtRisk
@@ -37,10 +38,15 @@ class SelectiveVLM(LightningModule):
         max_new_tokens: bound on a generated answer.
         dialect: of VQA accuracy; see `lit_vlr.functional.vqa_accuracy`.
         max_risk: the risk that validation reports coverage at.
+        confidence: how sure an answer is; None is `SequenceProbability`. Validation, test, predict and ask all use it.
 
     Attributes:
         threshold: answers with a lower confidence are abstained from; state, not a setting: it is fitted on the
-            calibration split (`FitThreshold`) and travels in the checkpoint. -inf answers everything.
+            calibration split (`FitThreshold`) and travels in the checkpoint. -inf answers everything. It means nothing
+            to another confidence than the one it was fitted with.
+
+    Raises:
+        UserError: if the confidence cannot be had from the family.
     """
 
     def __init__(
@@ -51,16 +57,20 @@ class SelectiveVLM(LightningModule):
         max_new_tokens: int = 10,
         dialect: Dialect = "no_skip",
         max_risk: float = 0.1,
+        confidence: Confidence | None = None,
     ) -> None:
         super().__init__()
         # Under LightningCLI these are plain settings (class paths and arguments), and `load_from_checkpoint` makes the
         # objects again; in Python they would be the objects themselves, which no checkpoint should hold.
-        self.save_hyperparameters(ignore=[] if self._from_cli() else ["family", "objective", "optimisation"])
+        objects = ["family", "objective", "optimisation", "confidence"]
+        self.save_hyperparameters(ignore=[] if self._from_cli() else objects)
         self.family = family
         self.objective = objective
         self.optimisation = optimisation
         self.max_new_tokens = max_new_tokens
         self.dialect: Dialect = dialect
+        self.confidence = SequenceProbability() if confidence is None else confidence
+        self.confidence.check(family)
         self.strict_loading = False  # the frozen base is not in the checkpoint; `on_load_checkpoint` checks the rest
         self.threshold: Tensor
         self.register_buffer("threshold", torch.tensor(float("-inf"), dtype=torch.float64))
@@ -93,7 +103,7 @@ class SelectiveVLM(LightningModule):
     def answer(self, batch: Batch) -> list[Prediction]:
         """Generate, score and decide, for each row."""
         generated = self.family.generate(batch, self.max_new_tokens)
-        confidence = sequence_probability(generated.token_log_probs, generated.token_mask).double().cpu()
+        confidence = self.confidence(generated, self.family, batch, self.max_new_tokens).double().cpu()
         abstained = confidence < self.threshold.cpu()
         return [
             Prediction(
@@ -162,9 +172,12 @@ class SelectiveVLM(LightningModule):
         wanted = self._trained_names()
         checkpoint["state_dict"] = {k: v for k, v in checkpoint["state_dict"].items() if k in wanted}
         checkpoint["random_state"] = torch.get_rng_state()
+        checkpoint["confidence"] = repr(self.confidence)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Check, since Lightning no longer does, that the checkpoint is of this model.
+
+        A threshold that was fitted with another confidence is dropped, with a warning.
 
         Raises:
             CheckpointError: if parameters are missing, unknown or of another shape.
@@ -172,6 +185,13 @@ class SelectiveVLM(LightningModule):
         self.configure_model()
         check_adapter_state(checkpoint.get("state_dict", {}), self._trained_names(), self.state_dict())
         self._random_state = checkpoint.get("random_state")
+        fitted = checkpoint.get("confidence", repr(SequenceProbability()))  # before there were others
+        if fitted != repr(self.confidence):
+            rank_zero_warn(
+                f"The checkpoint's threshold was fitted with {fitted} and says nothing about {self.confidence!r}; "
+                "every question is answered until a validation has fitted another"
+            )
+            checkpoint["state_dict"]["threshold"] = torch.full_like(self.threshold, float("-inf"))
 
     def on_train_start(self) -> None:
         """Go on with the random stream of the run that is resumed."""

@@ -238,6 +238,7 @@ def manifest(trainer: Trainer, pl_module: LightningModule, name: str, attack: st
         "attack": attack,
         "dialect": pl_module.dialect,
         "threshold": float(pl_module.threshold),
+        "confidence": repr(pl_module.confidence),
         "model": pl_module.family.describe(),
         "data": data.describe(),
         "checkpoint": str(trainer.ckpt_path) if trainer.ckpt_path else None,

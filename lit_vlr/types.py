@@ -126,7 +126,7 @@ class Prediction:
         image_id: the sample's.
         question: the sample's.
         answer: the raw generated text, kept even when abstained.
-        confidence: higher is surer; a probability in [0, 1] for the built-in scores.
+        confidence: higher is surer; its range is the score's, [0, 1] for all built-in ones but negative entropy.
         abstained: whether ``confidence`` is below the threshold in force.
         accuracy: soft VQA accuracy in [0, 1] of ``answer``; None where there are no labels.
         answers: the annotators' answers.

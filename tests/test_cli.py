@@ -101,6 +101,46 @@ def test_ask_answers_or_abstains(run: Path, picture: Path, capsys: pytest.Captur
     assert capsys.readouterr().out.startswith(f"{stored.answer}  (confidence")
 
 
+def test_ask_and_test_use_the_confidence_of_the_fit(picture: Path, tmp_path: Path, capsys) -> None:
+    entropy = (*MAIN_JOB[:-1], "confidence/mean_entropy")
+    checkpoint = tmp_path / "checkpoints" / "last.ckpt"
+    assert main(arguments("fit", tmp_path, *SHORT, configs=entropy)) == 0
+    # The checkpoint brings it along: it need not be given again.
+    assert main(arguments("test", tmp_path, f"--ckpt_path={checkpoint}", configs=MAIN_JOB[:-1])) == 0
+    path = tmp_path / "predictions" / "test.jsonl"
+    assert read_manifest(path)["confidence"] == "NegativeEntropy(tokens='all')"
+    stored = read_predictions(path)[0]
+    assert stored.confidence < 0
+    capsys.readouterr()
+    question = ["--image", str(picture), "--question", make_sample("test", 0).question]
+    assert main(["ask", "--checkpoint", str(checkpoint), *question]) == 0
+    assert f"confidence {stored.confidence:.3f}" in capsys.readouterr().out
+
+
+def test_another_confidence_may_be_tried_on_a_checkpoint(run: Path, tmp_path: Path) -> None:
+    checkpoint = run / "checkpoints" / "last.ckpt"
+    configs = (*MAIN_JOB[:-1], "confidence/self_consistency")
+    with pytest.warns(UserWarning, match=r"fitted with SequenceProbability\(\) and says nothing about SelfConsistency"):
+        assert main(arguments("test", tmp_path, f"--ckpt_path={checkpoint}", configs=configs)) == 0
+    path = tmp_path / "predictions" / "test.jsonl"
+    assert read_manifest(path)["threshold"] == float("-inf")
+    assert read_manifest(path)["confidence"].startswith("SelfConsistency(sampling=Sampling(samples=8")
+    before = read_predictions(run / "predictions" / "test.jsonl")
+    after = read_predictions(path)
+    assert [p.answer for p in after] == [p.answer for p in before]
+    assert {p.confidence * 8 % 1 for p in after} == {0.0}
+    assert not any(p.abstained for p in after)
+
+
+def test_bad_confidence_settings_are_named_in_one_line(tmp_path, capsys) -> None:
+    configs = (*MAIN_JOB[:-1], "confidence/self_consistency")
+    said = bad(capsys, *arguments("fit", tmp_path, "--model.confidence.init_args.sampling.samples=0", configs=configs))
+    assert "samples" in said
+    configs = (*MAIN_JOB[:-1], "confidence/p_true")
+    said = bad(capsys, *arguments("fit", tmp_path, "--model.confidence.init_args.right=Yes", configs=configs))
+    assert said.startswith("lit-vlr: error: Expected 'Yes' to be one token after")
+
+
 def bad(capsys: pytest.CaptureFixture[str], *args: str) -> str:
     """The one line that a failing command prints."""
     assert main(list(args)) == 2

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import inspect
 from itertools import product
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 
+import lit_vlr.confidence
 from lit_vlr.lightning_cli import VLRCLI
+from lit_vlr.models import Sampling
 from tests._tiny import CONFIGS, MAIN_JOB
 
 FILES = sorted(str(p.relative_to(CONFIGS).with_suffix("")) for p in CONFIGS.rglob("*.yaml"))
@@ -42,9 +46,45 @@ def test_every_combination_parses(names: tuple[str, ...]) -> None:
     parse("fit", ("base", *names))
 
 
+CONFIDENCES = [f for f in FILES if f.startswith("confidence/")]
+
+
 def test_every_file_belongs_to_a_tested_kind() -> None:
     kinds = {f.split("/")[0] for f in FILES}
-    assert kinds <= {"base", "experiment", *KINDS}
+    assert kinds <= {"base", "experiment", "confidence", *KINDS}
+
+
+@pytest.mark.parametrize("verb", ["fit", "test"])
+@pytest.mark.parametrize("name", CONFIDENCES)
+def test_confidences_parse_on_top_of_the_main_job(verb: str, name: str) -> None:
+    chosen = parse(verb, (*MAIN_JOB, name)).config[verb].model.confidence
+    assert chosen.class_path.startswith("lit_vlr.confidence.")
+
+
+def test_every_confidence_has_a_file() -> None:
+    chosen = {
+        yaml.safe_load((CONFIGS / f"{f}.yaml").read_text())["model"]["confidence"]["class_path"] for f in CONFIDENCES
+    }
+    classes = {n for n, c in vars(lit_vlr.confidence).items() if inspect.isclass(c) and not inspect.isabstract(c)}
+    assert chosen == {f"lit_vlr.confidence.{name}" for name in classes}
+
+
+@pytest.mark.parametrize("name", CONFIDENCES)
+def test_confidence_files_list_every_argument_at_its_default(name: str) -> None:
+    # Every argument, because changing only a class_path keeps the old class's arguments of the same name.
+    given = yaml.safe_load((CONFIGS / f"{name}.yaml").read_text())["model"]["confidence"]
+    made = getattr(lit_vlr.confidence, given["class_path"].rsplit(".", 1)[1])
+    parameters = {} if made.__init__ is torch.nn.Module.__init__ else dict(inspect.signature(made).parameters)
+    listed = given.get("init_args", {})
+    assert set(listed) == set(parameters)
+    for key in set(listed) - {"tokens", "perturbation", "sampling"}:
+        assert listed[key] == parameters[key].default, key
+    if "sampling" in listed:
+        assert Sampling(**listed["sampling"]) == Sampling()
+
+
+def test_no_confidence_given_is_null_in_the_configuration() -> None:
+    assert parse("fit", MAIN_JOB).config.fit.model.confidence is None
 
 
 @pytest.mark.parametrize("name", [f for f in FILES if f.startswith("experiment/")])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,9 @@ from peft import PeftModel
 from transformers import LlavaForConditionalGeneration
 
 from lit_vlr.ask import load_module
+from lit_vlr.confidence import NegativeEntropy, PTrue, SelfConsistency, SequenceProbability
 from lit_vlr.datamodule import ScenesDataModule
-from lit_vlr.errors import CheckpointError
+from lit_vlr.errors import CheckpointError, UserError
 from lit_vlr.lightning_cli import VLRCLI
 from lit_vlr.models import Llava, Lora
 from lit_vlr.models.tiny import TINY_LLAVA
@@ -28,9 +30,10 @@ from tests._tiny import SHORT, arguments, batch, family
 HALF = (0.5, 0.5, 0.5)
 
 
-def module(dropout: float = 0.0) -> SelectiveVLM:
+def module(dropout: float = 0.0, **kwargs) -> SelectiveVLM:
     torch.manual_seed(0)
-    return SelectiveVLM(Llava("tiny-llava", lora=Lora(r=4, dropout=dropout), image_mean=HALF, image_std=HALF), SFT())
+    made = Llava("tiny-llava", lora=Lora(r=4, dropout=dropout), image_mean=HALF, image_std=HALF)
+    return SelectiveVLM(made, SFT(), **kwargs)
 
 
 def data() -> ScenesDataModule:
@@ -115,6 +118,71 @@ def test_the_threshold_decides_abstention() -> None:
     assert sum(p.abstained for p in made.answer(rows)) == 3
     made.threshold.fill_(float("inf"))
     assert all(p.abstained for p in made.answer(rows))
+
+
+def test_the_default_confidence_is_the_sequence_probability_bit_for_bit() -> None:
+    made = module().eval()
+    made.configure_model()
+    rows = batch(made.family, 6)
+    generated = made.family.generate(rows, made.max_new_tokens)
+    expected = generated.token_log_probs.sum(1).exp().tolist()  # 0 behind the end token
+    assert [p.confidence for p in made.answer(rows)] == expected
+
+
+def test_the_confidence_changes_scores_and_no_answer() -> None:
+    plain, other = module().eval(), module(confidence=SelfConsistency()).eval()
+    for made in (plain, other):
+        made.configure_model()
+    before, after = plain.answer(batch(plain.family, 6)), other.answer(batch(other.family, 6))
+    assert [p.answer for p in before] == [p.answer for p in after]
+    assert [p.confidence for p in before] != [p.confidence for p in after]
+    assert all(p.confidence * 8 == round(p.confidence * 8) for p in after)  # of eight samples
+
+
+def test_training_is_the_same_under_every_confidence(tmp_path: Path) -> None:
+    # Validation in the middle of training must not take from the random stream of dropout.
+    options = {"val_check_interval": 2, "check_val_every_n_epoch": None, "steps": 4, "enable_checkpointing": False}
+    ends = []
+    for confidence in (SequenceProbability(), SelfConsistency()):
+        made = module(dropout=0.1, confidence=confidence)  # seeds; adapters are drawn when the fit begins
+        trainer(tmp_path, **options).fit(made, data())
+        ends.append(trained(made))
+    assert all(torch.equal(value, ends[0][name]) for name, value in ends[1].items())
+
+
+def test_a_threshold_of_another_confidence_is_dropped(tmp_path: Path) -> None:
+    kept = ModelCheckpoint(tmp_path, filename="last")
+    made = module(confidence=NegativeEntropy())
+    options = {"val_check_interval": 1, "steps": 1}
+    trainer(tmp_path, FitThreshold(max_risk=1.0), kept, **options).fit(made, data())
+    assert made.threshold.isfinite()
+    path = str(tmp_path / "last.ckpt")
+    same, other = module(confidence=NegativeEntropy()), module(confidence=NegativeEntropy("first"))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message="The checkpoint's threshold")
+        trainer(tmp_path, enable_checkpointing=False).test(same, data(), ckpt_path=path)
+    assert torch.equal(same.threshold, made.threshold)
+    with pytest.warns(UserWarning, match=r"fitted with NegativeEntropy\(tokens='all'\) and says nothing about Neg"):
+        trainer(tmp_path, enable_checkpointing=False).test(other, data(), ckpt_path=path)
+    assert float(other.threshold) == float("-inf")
+
+
+def test_a_checkpoint_from_before_there_were_confidences_keeps_its_threshold(tmp_path: Path) -> None:
+    kept = ModelCheckpoint(tmp_path, filename="last")
+    made = module()
+    trainer(tmp_path, FitThreshold(max_risk=1.0), kept, val_check_interval=1, steps=1).fit(made, data())
+    old = torch.load(tmp_path / "last.ckpt", weights_only=True)
+    del old["confidence"]
+    torch.save(old, tmp_path / "old.ckpt")
+    again = module()
+    trainer(tmp_path, enable_checkpointing=False).test(again, data(), ckpt_path=str(tmp_path / "old.ckpt"))
+    assert torch.equal(again.threshold, made.threshold)
+    assert again.threshold.isfinite()
+
+
+def test_a_confidence_that_the_family_cannot_give_is_refused_at_once() -> None:
+    with pytest.raises(UserError, match="Expected ' yes' to be one token"):
+        module(confidence=PTrue("<image>{question} {answer} Right?", " yes", " no"))
 
 
 def test_a_checkpoint_of_another_rank_is_refused(tmp_path: Path) -> None:

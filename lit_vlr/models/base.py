@@ -9,22 +9,34 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from lit_vlr.models.sampling import Sampling
 from lit_vlr.types import Batch, Sample, VLMOutput
+
+IMAGE = "<image>"
+"""Where the picture stands in a prompt, in every family."""
 
 
 @dataclass(frozen=True)
 class Generated:
-    """Answers of a batch from one greedy generation.
+    """Answers of a batch from one generation pass, and what the scores of each token said.
+
+    The statistics are float32 and 0 after the end token. None needs the (B, T, V) scores to be kept.
 
     Attributes:
         texts: the answers, stripped.
-        token_log_probs: log-probability of each chosen token, 0 after the end token, (B, T).
+        token_log_probs: log-probability of each chosen token, (B, T).
         token_mask: True on the tokens of the answer, end token included, (B, T).
+        tokens: the chosen tokens, padding after the end token, (B, T).
+        token_entropy: entropy of the distribution that each token was chosen from, in nats, (B, T).
+        token_margin: probability of the best token minus that of the second best, (B, T).
     """
 
     texts: tuple[str, ...]
     token_log_probs: Tensor
     token_mask: Tensor
+    tokens: Tensor
+    token_entropy: Tensor
+    token_margin: Tensor
 
 
 class ModelFamily(nn.Module, ABC):
@@ -59,6 +71,28 @@ class ModelFamily(nn.Module, ABC):
     @abstractmethod
     def generate(self, batch: Batch, max_new_tokens: int) -> Generated:
         """Greedy answers."""
+
+    @abstractmethod
+    def sample(self, batch: Batch, max_new_tokens: int, sampling: Sampling) -> Generated:
+        """K answers a row, drawn in one pass; answer j of row i is at i · K + j. The batch does not change them."""
+
+    @abstractmethod
+    def option_tokens(self, prompt: str, options: Sequence[str]) -> list[int]:
+        """The token that each option is after a prompt.
+
+        Raises:
+            UserError: if an option is not one token there.
+        """
+
+    @abstractmethod
+    def option_log_probs(self, batch: Batch, prompts: Sequence[str], options: Sequence[str]) -> Tensor:
+        """Log-probability that each option follows a prompt on the row's picture, (B, number of options), float32.
+
+        Args:
+            batch: the pictures.
+            prompts: the whole text, one a row, with one ``<image>``.
+            options: each one token after the prompts.
+        """
 
     @abstractmethod
     def image_features(self, images: Tensor) -> Tensor:

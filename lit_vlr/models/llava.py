@@ -11,19 +11,19 @@ import torch
 from peft import PeftModel
 from torch import Tensor
 from torch.nn import functional as F
-from transformers import AutoConfig, AutoTokenizer, LlavaForConditionalGeneration, LogitsProcessorList
+from transformers import AutoConfig, AutoTokenizer, LlavaForConditionalGeneration
 
-from lit_vlr.confidence.token_log_probs import TokenLogProbs
 from lit_vlr.data.images import load_image
 from lit_vlr.errors import UserError
-from lit_vlr.models.base import Generated, ModelFamily
+from lit_vlr.models.base import IMAGE, Generated, ModelFamily
+from lit_vlr.models.generation import generate_answers
 from lit_vlr.models.lora import Lora, add_adapters
 from lit_vlr.models.quantization import Quantization, assert_quantized, guard_cpu_kernels
+from lit_vlr.models.sampling import Sampling
 from lit_vlr.models.tiny import resolve
+from lit_vlr.models.token_statistics import TokenStatistics
 from lit_vlr.models.tokens import encode_rows
 from lit_vlr.types import Batch, Sample, VLMOutput
-
-_IMAGE = "<image>"
 
 
 class Llava(ModelFamily):
@@ -55,8 +55,8 @@ class Llava(ModelFamily):
         gradient_checkpointing: bool = False,
     ) -> None:
         super().__init__()
-        if prompt.count(_IMAGE) != 1 or "{question}" not in prompt:
-            raise UserError(f"Expected `prompt` with one {_IMAGE} and a {{question}} but got {prompt!r}")
+        if prompt.count(IMAGE) != 1 or "{question}" not in prompt:
+            raise UserError(f"Expected `prompt` with one {IMAGE} and a {{question}} but got {prompt!r}")
         self.name_or_path = name_or_path
         self.quantization = quantization
         self.lora = lora
@@ -128,14 +128,11 @@ class Llava(ModelFamily):
 
     def collate(self, samples: Sequence[Sample], targets: Sequence[str]) -> Batch:
         """Prompts, answers and pictures of a batch; pictures become squares of `image_size` on one canvas."""
-        bos = [] if self.tokenizer.bos_token_id is None else [self.tokenizer.bos_token_id]
         prompts = []
         for sample in samples:
             if not sample.question.strip():
                 raise UserError(f"Expected a question but {sample.uid} has an empty one; remove or mend the row")
-            text = self.prompt.replace("{question}", sample.question.replace(_IMAGE, ""))
-            text = text.replace(_IMAGE, _IMAGE * self.image_tokens)
-            prompts.append(bos + self.tokenizer.encode(text, add_special_tokens=False))
+            prompts.append(self._encode(self.prompt.replace("{question}", sample.question.replace(IMAGE, ""))))
         answers = [
             [*self.tokenizer.encode(f" {target}", add_special_tokens=False), self.tokenizer.eos_token_id]
             for target in targets
@@ -143,6 +140,12 @@ class Llava(ModelFamily):
         images = torch.stack([self._canvas(load_image(sample.image, sample.uid)) for sample in samples])
         rows = encode_rows(prompts, answers, self.tokenizer.pad_token_id)
         return Batch(images=images, **rows, samples=tuple(samples), targets=tuple(targets))
+
+    def _encode(self, prompt: str) -> list[int]:
+        """Token ids of a prompt, with as many placeholders as the picture takes."""
+        bos = [] if self.tokenizer.bos_token_id is None else [self.tokenizer.bos_token_id]
+        text = prompt.replace(IMAGE, IMAGE * self.image_tokens)
+        return bos + list(self.tokenizer.encode(text, add_special_tokens=False))
 
     def _canvas(self, image: Tensor) -> Tensor:
         """Bring one picture to the model's square; what is attacked is this canvas."""
@@ -191,25 +194,62 @@ class Llava(ModelFamily):
     @torch.no_grad()
     def generate(self, batch: Batch, max_new_tokens: int) -> Generated:
         """Greedy answers of left-padded prompts; the batch size does not change them."""
-        watch = TokenLogProbs()
-        base: Any = self.base  # `generate` annotates its `self` with a protocol that mypy does not match
-        ids = base.generate(
-            input_ids=batch.prompt_ids,
-            attention_mask=batch.prompt_mask,
+        inputs = {
+            "input_ids": batch.prompt_ids,
+            "attention_mask": batch.prompt_mask,
+            "pixel_values": self._pixel_values(_one_tensor(batch.images)),
+        }
+        return generate_answers(self.base, self.tokenizer, inputs, max_new_tokens, TokenStatistics())
+
+    @torch.no_grad()
+    def sample(self, batch: Batch, max_new_tokens: int, sampling: Sampling) -> Generated:
+        """K answers a row in one pass of B · K rows; the vision tower sees each picture once."""
+        vision: Any = self.base.model.get_image_features(
+            pixel_values=self._pixel_values(_one_tensor(batch.images)), return_dict=True
+        )
+        vision.pooler_output = [features for features in vision.pooler_output for _ in range(sampling.samples)]
+        inputs = {
+            "input_ids": batch.prompt_ids.repeat_interleave(sampling.samples, 0),
+            "attention_mask": batch.prompt_mask.repeat_interleave(sampling.samples, 0),
+            "mm_encoder_outputs": {"image": vision},
+        }
+        draws = sampling.draws([sample.uid for sample in batch.samples], max_new_tokens)
+        watch = TokenStatistics(draws.to(batch.prompt_ids.device), sampling.temperature)
+        return generate_answers(self.base, self.tokenizer, inputs, max_new_tokens, watch)
+
+    def option_tokens(self, prompt: str, options: Sequence[str]) -> list[int]:
+        """The token that each option is after a prompt: tokenizers cut the same letters otherwise after a space."""
+        before = self._encode(prompt)
+        tokens = []
+        for option in options:
+            ids = self._encode(prompt + option)
+            if ids[:-1] != before:
+                pieces = self.tokenizer.convert_ids_to_tokens(self.tokenizer.encode(option, add_special_tokens=False))
+                raise UserError(
+                    f"Expected {option!r} to be one token after {prompt[-20:]!r} but the tokenizer of "
+                    f"{self.name_or_path} makes {pieces} of it; choose options that are single tokens, such as 'A' and "
+                    "'B' after an opening bracket"
+                )
+            tokens.append(ids[-1])
+        return tokens
+
+    @torch.no_grad()
+    def option_log_probs(self, batch: Batch, prompts: Sequence[str], options: Sequence[str]) -> Tensor:
+        """Log-probability that each option follows a prompt, from one pass; the head sees the last position only."""
+        rows = encode_rows([self._encode(p) for p in prompts], [[]] * len(prompts), self.tokenizer.pad_token_id)
+        device = batch.prompt_ids.device
+        mask = rows["prompt_mask"].to(device)
+        tokens = torch.tensor([self.option_tokens(prompt, options) for prompt in prompts], device=device)
+        model = self.base
+        hidden = model.model(
+            input_ids=rows["prompt_ids"].to(device),
+            attention_mask=mask,
+            position_ids=(mask.cumsum(1) - 1).clamp(min=0),
             pixel_values=self._pixel_values(_one_tensor(batch.images)),
-            do_sample=False,
-            max_new_tokens=max_new_tokens,
-            logits_processor=LogitsProcessorList([watch]),
-            pad_token_id=self.tokenizer.pad_token_id,
-        )
-        new = ids[:, batch.prompt_ids.shape[1] :]
-        ended = (new == self.tokenizer.eos_token_id).int()
-        mask = ended.cumsum(1) - ended == 0  # up to and with the end token
-        texts = self.tokenizer.batch_decode(
-            new.masked_fill(~mask, self.tokenizer.pad_token_id), skip_special_tokens=True
-        )
-        log_probs = watch.log_probs()[:, : new.shape[1]]
-        return Generated(tuple(t.strip() for t in texts), log_probs.masked_fill(~mask, 0.0), mask)
+            use_cache=False,
+        ).last_hidden_state
+        log_probs: Tensor = model.lm_head(hidden[:, -1]).float().log_softmax(-1)
+        return log_probs.gather(1, tokens)
 
     def describe(self) -> str:
         """Name, quantisation and adapters."""

@@ -1,0 +1,75 @@
+"""What every confidence is."""
+
+from __future__ import annotations
+
+import inspect
+from abc import ABC, abstractmethod
+
+from torch import Tensor, nn
+
+from lit_vlr.models.base import Generated, ModelFamily
+from lit_vlr.types import Batch
+
+
+class Confidence(nn.Module, ABC):
+    """Scores greedy answers; higher is surer. The score decides on abstention and never changes an answer.
+
+    A score belongs to its row: batch size, padding and the other rows do not change it. So whatever is random is seeded
+    by the sample's uid, and a threshold fitted on one batch size holds on another.
+
+    Subclasses keep each constructor argument under its own name: ``repr`` then says how a score was made, which is what
+    checkpoints and manifests record.
+    """
+
+    def check(self, family: ModelFamily) -> None:
+        """Raise a `UserError` if this score cannot be had from a family; before hours are spent on training it.
+
+        Needs no weights.
+        """
+
+    @abstractmethod
+    def forward(self, generated: Generated, family: ModelFamily, batch: Batch, max_new_tokens: int) -> Tensor:
+        """The confidence of each answer, (B,).
+
+        Args:
+            generated: the greedy answers of the batch.
+            family: the model, for scores that take further passes.
+            batch: what was asked; its ``images`` may be attacked ones, and further passes see those.
+            max_new_tokens: bound on further answers.
+        """
+
+    def extra_repr(self) -> str:
+        """The constructor's arguments."""
+        names = inspect.signature(type(self).__init__).parameters
+        return ", ".join(f"{name}={getattr(self, name)!r}" for name in names if name in self.__dict__)
+
+
+class OnePassConfidence(Confidence):
+    """A score of the greedy pass alone."""
+
+    @abstractmethod
+    def score(self, generated: Generated) -> Tensor:
+        """The confidence of each answer, (B,)."""
+
+    def forward(self, generated: Generated, family: ModelFamily, batch: Batch, max_new_tokens: int) -> Tensor:
+        """The confidence of each answer, (B,)."""
+        return self.score(generated)
+
+
+def check_statistic(name: str, statistic: Tensor, token_mask: Tensor) -> None:
+    """Check a statistic against the mask.
+
+    Raises:
+        ValueError: if the shapes differ, or an answer has no token, of which every score is undefined or 1.
+    """
+    if statistic.dim() != 2 or statistic.shape != token_mask.shape:
+        raise ValueError(
+            f"Expected `{name}` and `token_mask` of one shape (B, T) but got {tuple(statistic.shape)} and "
+            f"{tuple(token_mask.shape)}; pass both from one `Generated`"
+        )
+    empty = (~token_mask.any(1)).nonzero()
+    if empty.numel():
+        raise ValueError(
+            f"Expected at least one token an answer but row {int(empty[0])} of `token_mask` has none; the end token "
+            "counts as one"
+        )
