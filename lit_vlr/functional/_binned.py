@@ -153,7 +153,7 @@ def adaptive_calibration_error(
         losses: of confidences in [0, 1].
         confidence_sums: weighted confidences of each cell, the least confident first, (n_cells,).
         thresholds: the cuts, (n_cells - 1,).
-        n_bins: M. The bounds are at most :math:`(M - 1)\,p` from the value, p the share of the fullest cell: either
+        n_bins: M. The bounds are at most :math:`(M - 1)\,p` from the value, p the share of the fullest cell: each
             sum strays from its chord by at most a quarter of the cell, and an edge belongs to two bins.
     """
     start, stop, _, loss = _cells(losses.achieved)

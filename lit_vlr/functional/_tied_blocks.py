@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -77,22 +78,26 @@ def tied_blocks(confidence: Tensor, value: Tensor, weight: Tensor, abstained: Te
         confidence, value, weight = confidence[answerable], value[answerable], weight[answerable]
     confidence = confidence.clamp(max=HIGHEST_CUT)
     whole = bool((weight == weight.round()).all())
-    if not whole:
+    if whole:
+        # Sums of integers are exact, so the order within a block leaves no trace and the sort need not be stable;
+        # numpy's is several times faster than torch's, as is `index_select` than indexing.
+        order = torch.from_numpy(np.argsort(-confidence.numpy()))
+    else:
         # Floating-point sums depend on the order of their terms; with value and weight as further sort keys two
         # permutations of one data set give the same bits, not only the same number up to rounding.
         order = torch.argsort(weight, stable=True)
         order = order[torch.argsort(value[order], stable=True)]
-        confidence, value, weight = confidence[order], value[order], weight[order]
-    confidence, order = torch.sort(confidence, descending=True, stable=not whole)
-    value, weight = value[order], weight[order]
+        order = order[torch.argsort(confidence[order], descending=True, stable=True)]
+    confidence, value, weight = (column.index_select(0, order) for column in (confidence, value, weight))
 
     last_of_block = torch.ones_like(confidence, dtype=torch.bool)
-    last_of_block[:-1] = confidence[1:] != confidence[:-1]
+    torch.ne(confidence[1:], confidence[:-1], out=last_of_block[:-1])
+    cut = last_of_block.nonzero().squeeze(1)
     cumulative = _exact_cumsum(weight * value) if whole else (weight * value).cumsum(0)
     return TiedBlocks(
-        threshold=confidence[last_of_block],
-        answered=weight.cumsum(0)[last_of_block],  # exact for whole weights in any order
-        value=cumulative[last_of_block],
+        threshold=confidence.index_select(0, cut),
+        answered=weight.cumsum(0).index_select(0, cut),  # exact for whole weights in any order
+        value=cumulative.index_select(0, cut),
         declined=declined,
     )
 
@@ -112,4 +117,4 @@ def _exact_cumsum(terms: Tensor) -> Tensor:
         return terms
     exponent = math.frexp(float(terms.abs().max()) * terms.numel())[1]
     scale = 2.0 ** min(62 - exponent, 1000)  # terms near the smallest float would ask for more than a float holds
-    return (terms * scale).round().to(torch.int64).cumsum(0).to(torch.float64) / scale
+    return terms.mul(scale).round_().to(torch.int64).cumsum(0).to(torch.float64).div_(scale)

@@ -121,7 +121,7 @@ class AdaptiveCalibrationError(SelectiveScalar):
     Args:
         n_bins: number of bins M.
         thresholds: None for the exact value, a number of cells or cuts for constant memory, off by at most (M - 1) p
-            with p the share of the fullest cell; see :class:`~lit_vlr.metrics.SelectiveMetric`.
+            with p the share of the fullest cell among the answered rows; see :class:`~lit_vlr.metrics.SelectiveMetric`.
         kwargs: for :class:`torchmetrics.Metric`.
 
     Example:

@@ -17,7 +17,7 @@ def tied(function, cuts):
     edges = torch.cat([torch.tensor([-torch.inf], dtype=torch.float64), torch.as_tensor(cuts, dtype=torch.float64)])
 
     def on_tied(confidence, correctness, **kwargs):
-        confidence = torch.as_tensor(confidence).double()
+        confidence = torch.as_tensor(confidence, dtype=torch.float64)
         return function(edges[(confidence[:, None] >= edges).sum(1) - 1], correctness, **kwargs)
 
     return on_tied
@@ -27,10 +27,10 @@ def tied_at_the_mean(function, cuts):
     """The same for calibration, where cells stand for their mean confidence."""
 
     def on_tied(confidence, correctness, weight=None, abstained=None):
-        confidence = torch.as_tensor(confidence).double()
-        weights = torch.ones_like(confidence) if weight is None else torch.as_tensor(weight).double()
+        confidence = torch.as_tensor(confidence, dtype=torch.float64)
+        weights = torch.ones_like(confidence) if weight is None else torch.as_tensor(weight, dtype=torch.float64)
         if abstained is not None:
-            weights = weights * (1 - torch.as_tensor(abstained).double())
+            weights = weights * (1 - torch.as_tensor(abstained, dtype=torch.float64))
         cell = (confidence[:, None] >= torch.as_tensor(cuts, dtype=torch.float64)).sum(1)
         means = [torch.where(cell == c, confidence * weights, 0.0).sum() / weights[cell == c].sum() for c in cell]
         # An empty cell has no mean; its rows are declined and their confidence ignored.

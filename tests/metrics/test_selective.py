@@ -5,6 +5,8 @@ import pickle
 import matplotlib as mpl
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torchmetrics import MetricCollection
 
 import lit_vlr.metrics
@@ -56,6 +58,31 @@ def test_batches_equal_the_whole(shell, function, atol, batch_size):
     for *batch, declined_batch in zip(*(column.split(batch_size) for column in columns), strict=True):
         metric.update(*batch, abstained=declined_batch)
     assert_equal(metric.compute(), function(confidence, correctness, weight=weight, abstained=abstained), atol)
+
+
+@shells
+@settings(max_examples=20, deadline=None)
+@given(
+    rows=st.lists(
+        st.tuples(
+            st.sampled_from([0.0, 0.1, 0.25, 0.5, 0.6, 0.9, 1.0]),
+            st.sampled_from([0.0, 0.3, 0.6, 0.9, 1.0]),
+            st.integers(1, 3),
+            st.booleans(),
+        ),
+        min_size=2,
+        max_size=12,
+    ),
+    cut=st.integers(1, 11),
+)
+def test_any_split_equals_the_whole(shell, function, atol, rows, cut):
+    metric = shell()
+    for part in filter(None, (rows[:cut], rows[cut:])):
+        confidence, correctness, weight, abstained = zip(*part, strict=True)
+        metric.update(confidence, correctness, weight, abstained=abstained)
+    confidence, correctness, weight, abstained = zip(*rows, strict=True)
+    expected = function(confidence, correctness, weight=weight, abstained=abstained)
+    torch.testing.assert_close(metric.compute(), expected, rtol=0, atol=atol, equal_nan=True)
 
 
 @shells
