@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, TypeAlias, get_args
+from typing import Any, NamedTuple, TypeAlias, get_args
 
 import numpy as np
 import torch
@@ -17,6 +17,22 @@ from torch import Tensor
 
 ArrayLike: TypeAlias = Tensor | np.ndarray[Any, Any] | Sequence[float] | Sequence[int] | Sequence[bool]
 """What the metrics take for a column of N numbers: a tensor on any device, an array, or a list."""
+
+
+class SelectiveColumns(NamedTuple):
+    """The checked columns of a selective metric, float64 on the CPU, (N,) each.
+
+    Attributes:
+        confidence: scores, higher is surer, never NaN.
+        correctness: soft accuracies in [0, 1].
+        weight: how often each row counts.
+        abstained: 1 where the model declined in words, else 0.
+    """
+
+    confidence: Tensor
+    correctness: Tensor
+    weight: Tensor
+    abstained: Tensor
 
 
 def as_vector(name: str, value: ArrayLike) -> Tensor:
@@ -111,14 +127,58 @@ def check_same_length(name: str, value: Tensor, other_name: str, other: Tensor) 
         )
 
 
+def check_abstained(abstained: ArrayLike) -> Tensor:
+    """Decisions as zeros and ones, (N,)."""
+    decided = as_vector("abstained", abstained)
+    wrong = (~((decided == 0) | (decided == 1))).nonzero()
+    if wrong.numel():
+        first = int(wrong[0])
+        raise ValueError(
+            f"Expected `abstained` to be booleans or 0/1 but got {float(decided[first]):g} at index {first}; pass "
+            "`confidence < threshold`, not the confidence"
+        )
+    return decided
+
+
 def check_selective(
-    confidence: ArrayLike, correctness: ArrayLike, weight: ArrayLike | None
-) -> tuple[Tensor, Tensor, Tensor]:
-    """The three columns of a selective metric, checked one by one and against each other."""
+    confidence: ArrayLike,
+    correctness: ArrayLike,
+    weight: ArrayLike | None = None,
+    abstained: ArrayLike | None = None,
+    *,
+    whole_weight: bool = False,
+) -> SelectiveColumns:
+    """The columns of a selective metric, checked one by one and against each other.
+
+    Args:
+        confidence: scores, (N,).
+        correctness: soft accuracies, (N,).
+        weight: how often each row counts, (N,).
+        abstained: where the model declined in words, (N,).
+        whole_weight: refuse fractional weights, for quantities that depend on the number of rows.
+    """
     scores = check_confidence(confidence)
     accuracy = check_correctness(correctness)
     check_same_length("confidence", scores, "correctness", accuracy)
-    return scores, accuracy, check_weight(weight, accuracy)
+    weights = check_weight(weight, accuracy)
+    if whole_weight:
+        check_whole("weight", weights)
+    declined = torch.zeros_like(accuracy) if abstained is None else check_abstained(abstained)
+    check_same_length("abstained", declined, "correctness", accuracy)
+    return SelectiveColumns(scores, accuracy, weights, declined)
+
+
+def check_answered_probability(columns: SelectiveColumns) -> SelectiveColumns:
+    """The rows that were not declined, possibly none, after checking that their confidence is in [0, 1]."""
+    confidence, answered = columns.confidence, columns.abstained == 0
+    outside = (answered & ~((confidence >= 0) & (confidence <= 1))).nonzero()
+    if outside.numel():
+        first = int(outside[0])
+        raise ValueError(
+            f"Expected `confidence` in [0, 1] but got {float(confidence[first]):g} at index {first}; calibration "
+            "compares it with accuracy: pass a probability (`.exp()` of a log-probability, `.sigmoid()` of a logit)"
+        )
+    return SelectiveColumns(*(column[answered] for column in columns))
 
 
 def check_number(name: str, value: float, low: float, high: float, remedy: str, *, low_open: bool = False) -> float:

@@ -7,11 +7,13 @@ Results are float64 on the CPU.
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
+from lit_vlr.functional._sums import ratio
 from lit_vlr.functional._validation import (
     ArrayLike,
-    as_vector,
+    check_abstained,
     check_correctness,
     check_same_length,
     check_weight,
@@ -43,9 +45,7 @@ def abstention_rate(abstained: ArrayLike, weight: ArrayLike | None = None) -> Te
         >>> abstention_rate([True, False, False, True])
         tensor(0.5000, dtype=torch.float64)
     """
-    decided = check_abstained(abstained)
-    weights = check_weight(weight, decided)
-    return (weights * decided).sum() / weights.sum()
+    return ratio(abstention_sums(abstained, weight))
 
 
 def selective_accuracy(correctness: ArrayLike, abstained: ArrayLike, weight: ArrayLike | None = None) -> Tensor:
@@ -74,21 +74,20 @@ def selective_accuracy(correctness: ArrayLike, abstained: ArrayLike, weight: Arr
         >>> selective_accuracy([1.0, 0.6, 0.0], [False, False, True])
         tensor(0.8000, dtype=torch.float64)
     """
+    return ratio(answered_sums(correctness, abstained, weight))
+
+
+def abstention_sums(abstained: ArrayLike, weight: ArrayLike | None) -> Tensor:
+    """Weight of all rows and of the abstained ones, (2,)."""
+    decided = check_abstained(abstained)
+    weights = check_weight(weight, decided)
+    return torch.stack([weights.sum(), (weights * decided).sum()])
+
+
+def answered_sums(correctness: ArrayLike, abstained: ArrayLike, weight: ArrayLike | None) -> Tensor:
+    """Weight of the answered rows and their accuracies, (2,)."""
     accuracy = check_correctness(correctness)
     decided = check_abstained(abstained)
     check_same_length("correctness", accuracy, "abstained", decided)
     answered = check_weight(weight, accuracy) * (1 - decided)
-    return (answered * accuracy).sum() / answered.sum()  # 0 / 0 is the NaN promised above
-
-
-def check_abstained(abstained: ArrayLike) -> Tensor:
-    """Decisions as zeros and ones, (N,)."""
-    decided = as_vector("abstained", abstained)
-    wrong = (~((decided == 0) | (decided == 1))).nonzero()
-    if wrong.numel():
-        first = int(wrong[0])
-        raise ValueError(
-            f"Expected `abstained` to be booleans or 0/1 but got {float(decided[first]):g} at index {first}; pass "
-            "`confidence < threshold`, not the confidence"
-        )
-    return decided
+    return torch.stack([answered.sum(), (answered * accuracy).sum()])

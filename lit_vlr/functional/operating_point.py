@@ -4,6 +4,9 @@ Convention: a row is answered when ``confidence >= threshold``, and a threshold 
 threshold can only cut between tied blocks, so only those coverages are *realisable*. Choose thresholds on a
 calibration split, never on the split that is reported.
 
+Rows that the model declined in words (``abstained``) are answered at no threshold: they count in N, and earn and cost
+nothing. Their ``confidence`` and ``correctness`` are ignored.
+
 Results are float64 on the CPU.
 """
 
@@ -14,8 +17,9 @@ import math
 import torch
 from torch import Tensor
 
-from lit_vlr.functional._tied_blocks import tied_blocks
-from lit_vlr.functional._validation import ArrayLike, check_number, check_selective
+from lit_vlr.functional._sums import ratio
+from lit_vlr.functional._tied_blocks import TiedBlocks, tied_blocks, with_origin
+from lit_vlr.functional._validation import ArrayLike, SelectiveColumns, check_number, check_selective
 from lit_vlr.functional.risk_coverage import loss_blocks
 
 # Soft accuracies usually arrive in float32, where 1 - 0.9 is 0.1000000238: without slack, coverage at risk 0.1 of a
@@ -26,7 +30,12 @@ ROUNDING_TOLERANCE = 1e-12
 
 
 def coverage_at_risk(
-    confidence: ArrayLike, correctness: ArrayLike, max_risk: float, weight: ArrayLike | None = None
+    confidence: ArrayLike,
+    correctness: ArrayLike,
+    max_risk: float,
+    weight: ArrayLike | None = None,
+    *,
+    abstained: ArrayLike | None = None,
 ) -> Tensor:
     r"""Largest realisable coverage with risk at most ``max_risk``, in [0, 1]; higher is better.
 
@@ -40,6 +49,7 @@ def coverage_at_risk(
         correctness: soft accuracies in [0, 1], (N,).
         max_risk: R in [0, 1]; a risk above it by no more than 1e-7 (float32 rounding) still counts.
         weight: how often each row counts, (N,).
+        abstained: 1 where the model declined in words: never answered, (N,); nowhere by default.
 
     Returns:
         The coverage, a float64 scalar.
@@ -61,13 +71,16 @@ def coverage_at_risk(
         tensor(0., dtype=torch.float64)
     """
     max_risk = check_max_risk(max_risk)
-    blocks = loss_blocks(confidence, correctness, weight)
-    feasible = blocks.coverage[blocks.mean <= max_risk + RISK_TOLERANCE]
-    return feasible[-1] if feasible.numel() else torch.zeros((), dtype=torch.float64)
+    return largest_coverage(loss_blocks(check_selective(confidence, correctness, weight, abstained)), max_risk)
 
 
 def risk_at_coverage(
-    confidence: ArrayLike, correctness: ArrayLike, coverage: float, weight: ArrayLike | None = None
+    confidence: ArrayLike,
+    correctness: ArrayLike,
+    coverage: float,
+    weight: ArrayLike | None = None,
+    *,
+    abstained: ArrayLike | None = None,
 ) -> Tensor:
     r"""Risk at the smallest realisable coverage that is at least ``coverage``, in [0, 1]; lower is better.
 
@@ -78,9 +91,10 @@ def risk_at_coverage(
         correctness: soft accuracies in [0, 1], (N,).
         coverage: C in (0, 1].
         weight: how often each row counts, (N,).
+        abstained: 1 where the model declined in words: never answered, (N,); nowhere by default.
 
     Returns:
-        The risk, a float64 scalar.
+        The risk, a float64 scalar; NaN where so many rows were declined that no threshold reaches the coverage.
 
     Raises:
         ValueError: for ``coverage`` outside (0, 1], or the reasons of
@@ -96,8 +110,7 @@ def risk_at_coverage(
         tensor(0.3333, dtype=torch.float64)
     """
     coverage = check_coverage(coverage)
-    blocks = loss_blocks(confidence, correctness, weight)
-    return blocks.mean[blocks.coverage >= coverage - ROUNDING_TOLERANCE][0]
+    return risk_from(loss_blocks(check_selective(confidence, correctness, weight, abstained)), coverage)
 
 
 def effective_reliability(
@@ -106,6 +119,8 @@ def effective_reliability(
     cost: float,
     threshold: float | Tensor,
     weight: ArrayLike | None = None,
+    *,
+    abstained: ArrayLike | None = None,
 ) -> Tensor:
     r"""Mean reward when wrong answers cost and abstentions are free, in [-cost, 1]; higher is better.
 
@@ -123,6 +138,7 @@ def effective_reliability(
         threshold: t, from :func:`best_threshold` on a *calibration* split; -inf answers everything, +inf nothing, not
             even rows of confidence +inf.
         weight: how often each row counts, (N,).
+        abstained: 1 where the model declined in words: never answered, (N,); nowhere by default.
 
     Returns:
         The mean reward, a float64 scalar.
@@ -144,14 +160,16 @@ def effective_reliability(
         tensor(0.3333, dtype=torch.float64)
     """
     cost, threshold = check_cost(cost), check_threshold(threshold)
-    scores, accuracy, weights = check_selective(confidence, correctness, weight)
-    answered = (scores >= threshold) & (threshold < math.inf)
-    reward = torch.where(answered, _reward(accuracy, cost), 0.0)
-    return (weights * reward).sum() / weights.sum()
+    return ratio(reward_sums(check_selective(confidence, correctness, weight, abstained), cost, threshold))
 
 
 def best_threshold(
-    confidence: ArrayLike, correctness: ArrayLike, cost: float, weight: ArrayLike | None = None
+    confidence: ArrayLike,
+    correctness: ArrayLike,
+    cost: float,
+    weight: ArrayLike | None = None,
+    *,
+    abstained: ArrayLike | None = None,
 ) -> Tensor:
     r"""The threshold with the highest effective reliability on a calibration split.
 
@@ -165,6 +183,7 @@ def best_threshold(
         correctness: soft accuracies in [0, 1], (N,).
         cost: price of an answer with accuracy 0, not negative.
         weight: how often each row counts, (N,).
+        abstained: 1 where the model declined in words: never answered, (N,); nowhere by default.
 
     Returns:
         The threshold for :func:`effective_reliability`, a float64 scalar, possibly +inf.
@@ -183,13 +202,32 @@ def best_threshold(
         tensor(inf, dtype=torch.float64)
     """
     cost = check_cost(cost)
-    scores, accuracy, weights = check_selective(confidence, correctness, weight)
-    blocks = tied_blocks(scores, _reward(accuracy, cost), weights)
-    reward = blocks.value / blocks.answered[-1]
-    best = reward.max().clamp(min=0.0)  # 0 is what +inf earns
+    columns = check_selective(confidence, correctness, weight, abstained)
+    blocks = tied_blocks(columns.confidence, _reward(columns.correctness, cost), columns.weight, columns.abstained)
+    reward = blocks.value / blocks.total
+    best = with_origin(reward).max()  # 0 is what +inf earns
     as_good = blocks.threshold[reward >= best - ROUNDING_TOLERANCE * max(1.0, cost)]
     # Thresholds descend, so the last is the lowest; none is left only where +inf beats them all.
     return as_good[-1] if as_good.numel() else torch.tensor(math.inf, dtype=torch.float64)
+
+
+def largest_coverage(losses: TiedBlocks, max_risk: float) -> Tensor:
+    """C@R of accumulated losses; see :func:`coverage_at_risk`."""
+    feasible = losses.coverage[losses.mean <= max_risk + RISK_TOLERANCE]
+    return feasible[-1] if feasible.numel() else torch.zeros((), dtype=torch.float64)
+
+
+def risk_from(losses: TiedBlocks, coverage: float) -> Tensor:
+    """R@C of accumulated losses; see :func:`risk_at_coverage`."""
+    enough = losses.mean[losses.coverage >= coverage - ROUNDING_TOLERANCE]
+    return enough[0] if enough.numel() else torch.tensor(math.nan, dtype=torch.float64)
+
+
+def reward_sums(columns: SelectiveColumns, cost: float, threshold: float) -> Tensor:
+    """Weight of all rows and their rewards, (2,); see :func:`effective_reliability`."""
+    answered = (columns.confidence >= threshold) & (threshold < math.inf) & (columns.abstained == 0)
+    reward = torch.where(answered, _reward(columns.correctness, cost), 0.0)
+    return torch.stack([columns.weight.sum(), (columns.weight * reward).sum()])
 
 
 def check_max_risk(max_risk: float) -> float:

@@ -5,6 +5,14 @@ Convention: ``confidence`` is higher where the model is surer; ``correctness`` i
 :math:`R_k` is the mean loss of the k most confident of N rows, and within a tied block the cumulative loss is
 interpolated, which is its average over all orders of the tied rows: the order of the rows never matters.
 
+Declining in words: ``abstained`` marks rows in which the model declined to answer ("I don't know"). No threshold
+answers them, so they count in N but never in coverage, and what stands in their ``confidence`` and ``correctness`` is
+ignored. Curves and operating points therefore end at the share that was not declined. Areas run to full coverage all
+the same: a declined row is given last, after all answers, with loss 1, because made to answer the model has no answer
+to give. Ending the area early instead would reward declining: a model that declines everything would reach area 0, the
+best there is. Given last, to decline a row never hurts an area where the answer would have been wrong (loss 1), and
+never helps one where it would have been right (loss 0). To leave such rows out altogether, drop them before the call.
+
 Results are float64 on the CPU.
 """
 
@@ -16,7 +24,7 @@ import torch
 from torch import Tensor
 
 from lit_vlr.functional._tied_blocks import TiedBlocks, tied_blocks, with_origin
-from lit_vlr.functional._validation import ArrayLike, check_choice, check_selective, check_whole
+from lit_vlr.functional._validation import ArrayLike, SelectiveColumns, check_choice, check_selective
 
 AURCConvention: TypeAlias = Literal["mean", "trapezoid", "geifman"]
 """Three areas that the literature calls AURC; name the one that a number was computed with."""
@@ -26,7 +34,7 @@ class RiskCoverage(NamedTuple):
     """A risk-coverage curve at the K cuts that a threshold can make, coverage ascending.
 
     Attributes:
-        coverage: answered fraction, in (0, 1], the last is 1, (K,).
+        coverage: answered fraction, in (0, 1], (K,); the last is 1, or the share that was not declined in words.
         risk: mean loss of the answered rows, in [0, 1], (K,).
         threshold: answering rows with ``confidence >= threshold`` gives this coverage and risk, (K,). Never +inf, which
             everywhere in this package means "abstain on everything".
@@ -37,25 +45,34 @@ class RiskCoverage(NamedTuple):
     threshold: Tensor
 
 
-def risk_coverage_curve(confidence: ArrayLike, correctness: ArrayLike, weight: ArrayLike | None = None) -> RiskCoverage:
+def risk_coverage_curve(
+    confidence: ArrayLike,
+    correctness: ArrayLike,
+    weight: ArrayLike | None = None,
+    *,
+    abstained: ArrayLike | None = None,
+) -> RiskCoverage:
     r"""Risk and coverage at every threshold that changes who is answered.
 
     .. math::
         c(t) = \frac{\sum_i w_i [s_i \ge t]}{\sum_i w_i}, \qquad
         r(t) = \frac{\sum_i w_i [s_i \ge t](1 - a_i)}{\sum_i w_i [s_i \ge t]}
 
-    Coverage 0 is left out: nothing is answered there, so risk is undefined.
+    where declined rows count in the denominator of c(t) and nowhere else. Coverage 0 is left out: nothing is answered
+    there, so risk is undefined.
 
     Args:
         confidence: scores s, higher is surer, ±inf allowed, (N,).
         correctness: soft accuracies a in [0, 1], (N,).
         weight: w, how often each row counts, not negative, (N,); once each by default.
+        abstained: 1 where the model declined in words: never answered, (N,); nowhere by default.
 
     Returns:
-        Coverage, risk and threshold, each (K,) for K distinct confidences.
+        Coverage, risk and threshold, each (K,) for K distinct confidences; K = 0 where everything was declined.
 
     Raises:
-        ValueError: for empty or unequal columns, NaN confidence, or correctness outside [0, 1].
+        ValueError: for empty or unequal columns, NaN confidence, correctness outside [0, 1], or ``abstained`` other
+            than 0 and 1.
 
     Reference:
         El-Yaniv and Wiener, "On the Foundations of Noise-free Selective Classification", JMLR 2010, the definition of
@@ -73,8 +90,7 @@ def risk_coverage_curve(confidence: ArrayLike, correctness: ArrayLike, weight: A
         >>> curve.threshold
         tensor([0.9000, 0.8000, 0.5000], dtype=torch.float64)
     """
-    blocks = loss_blocks(confidence, correctness, weight)
-    return RiskCoverage(coverage=blocks.coverage, risk=blocks.mean, threshold=blocks.threshold)
+    return curve_of(loss_blocks(check_selective(confidence, correctness, weight, abstained)))
 
 
 def aurc(
@@ -82,6 +98,8 @@ def aurc(
     correctness: ArrayLike,
     convention: AURCConvention = "mean",
     weight: ArrayLike | None = None,
+    *,
+    abstained: ArrayLike | None = None,
 ) -> Tensor:
     r"""Area under the risk-coverage curve, in [0, 1]; lower is better.
 
@@ -105,6 +123,7 @@ def aurc(
         correctness: soft accuracies in [0, 1], (N,).
         convention: which of the three areas.
         weight: how often each row counts, (N,).
+        abstained: 1 where the model declined in words: given last with loss 1, (N,).
 
     Returns:
         The area, a float64 scalar.
@@ -128,55 +147,17 @@ def aurc(
         tensor(0.2222, dtype=torch.float64)
     """
     check_choice("convention", convention, AURCConvention)
-    return area_under(loss_blocks(confidence, correctness, weight, whole_weight=convention != "geifman"), convention)
+    columns = check_selective(confidence, correctness, weight, abstained, whole_weight=convention != "geifman")
+    return area_under(loss_blocks(columns).forced(), convention)
 
 
-def excess_aurc(
+def augrc(
     confidence: ArrayLike,
     correctness: ArrayLike,
-    convention: Literal["mean", "trapezoid"] = "mean",
     weight: ArrayLike | None = None,
+    *,
+    abstained: ArrayLike | None = None,
 ) -> Tensor:
-    r"""What AURC exceeds the best order of the same losses by, in [0, 1); lower is better, 0 is a perfect order.
-
-    .. math:: \text{E-AURC} = \text{AURC} - \min_{\text{orders}} \text{AURC}
-
-    The optimum is that of *these* soft losses, sorted. Geifman et al. approximate it by
-    :math:`r + (1 - r)\ln(1 - r)`, which holds for 0/1 losses and large N and makes the difference negative elsewhere.
-
-    ``geifman`` is not offered. Its straight lines in risk reward ties: scores that tie two unequal losses can have a
-    smaller area than the sorted losses, so no order is the best one and the excess could fall below zero.
-
-    Args:
-        confidence: scores, higher is surer, (N,).
-        correctness: soft accuracies in [0, 1], (N,).
-        convention: ``mean`` or ``trapezoid``, see :func:`aurc`.
-        weight: how often each row counts, whole numbers, (N,).
-
-    Returns:
-        The excess, a float64 scalar.
-
-    Raises:
-        ValueError: for ``geifman``, or the reasons of :func:`aurc`.
-
-    Reference:
-        Geifman, Uziel and El-Yaniv, "Bias-Reduced Uncertainty Estimation for Deep Neural Classifiers", ICLR 2019, the
-        definition of E-AURC.
-
-    Example:
-        The best order has R = 0, 0, 1/3, an area of 1/9:
-
-        >>> excess_aurc([0.9, 0.6, 0.3], [1.0, 0.0, 1.0])
-        tensor(0.1667, dtype=torch.float64)
-    """
-    check_choice("convention", convention, Literal["mean", "trapezoid"])
-    achieved = area_under(loss_blocks(confidence, correctness, weight, whole_weight=True), convention)
-    best = area_under(loss_blocks(correctness, correctness, weight), convention)
-    # Rounding alone may take an optimal order that ties differently to -1e-17.
-    return (achieved - best).clamp(min=0.0)
-
-
-def augrc(confidence: ArrayLike, correctness: ArrayLike, weight: ArrayLike | None = None) -> Tensor:
     r"""Area under the *generalised* risk-coverage curve, in [0, 1/2]; lower is better.
 
     .. math:: \text{AUGRC} = \int_0^1 c\, r(c)\, dc
@@ -190,6 +171,7 @@ def augrc(confidence: ArrayLike, correctness: ArrayLike, weight: ArrayLike | Non
         confidence: scores, higher is surer, (N,).
         correctness: soft accuracies in [0, 1], (N,).
         weight: how often each row counts, (N,).
+        abstained: 1 where the model declined in words: given last with loss 1, (N,).
 
     Returns:
         The area, a float64 scalar.
@@ -207,69 +189,23 @@ def augrc(confidence: ArrayLike, correctness: ArrayLike, weight: ArrayLike | Non
         >>> augrc([0.9, 0.6, 0.3], [1.0, 0.0, 1.0])
         tensor(0.1667, dtype=torch.float64)
     """
-    blocks = loss_blocks(confidence, correctness, weight)
-    generalised_risk = blocks.value / blocks.answered[-1]
+    return generalised_area_under(loss_blocks(check_selective(confidence, correctness, weight, abstained)).forced())
+
+
+def loss_blocks(columns: SelectiveColumns) -> TiedBlocks:
+    """Losses ``1 - correctness`` accumulated over tied blocks."""
+    return tied_blocks(columns.confidence, 1 - columns.correctness, columns.weight, columns.abstained)
+
+
+def curve_of(losses: TiedBlocks) -> RiskCoverage:
+    """The curve of accumulated losses; see :func:`risk_coverage_curve`."""
+    return RiskCoverage(coverage=losses.coverage, risk=losses.mean, threshold=losses.threshold)
+
+
+def generalised_area_under(losses: TiedBlocks) -> Tensor:
+    """AUGRC of accumulated losses; see :func:`augrc`."""
     # The cumulative loss is linear between cuts, so the trapezoid rule is exact, ties included.
-    return torch.trapezoid(with_origin(generalised_risk), with_origin(blocks.coverage))
-
-
-def prediction_rejection_ratio(
-    confidence: ArrayLike, correctness: ArrayLike, weight: ArrayLike | None = None
-) -> Tensor:
-    r"""How much of the gain from a random to a perfect order is realised: 1 perfect, 0 random, negative is worse.
-
-    .. math:: \text{PRR} = \frac{A - A_\text{random}}{A_\text{oracle} - A_\text{random}},
-        \qquad A = \frac1N \sum_{k=1}^{N} (1 - R_k)
-
-    :math:`A_\text{random}` is the mean accuracy, the expectation over all orders; LM-Polygraph estimates it by
-    shuffling and rescales accuracies to [0, 1] first, which makes a model that is half as right look the same.
-
-    Args:
-        confidence: scores, higher is surer, (N,).
-        correctness: soft accuracies in [0, 1], (N,).
-        weight: how often each row counts, whole numbers, see :func:`aurc`, (N,).
-
-    Returns:
-        The ratio, at most 1, a float64 scalar; NaN where all accuracies are equal, since every order is then both
-        perfect and random.
-
-    Raises:
-        ValueError: for the reasons of :func:`aurc`.
-
-    Reference:
-        Malinin and Gales, "Uncertainty Estimation in Autoregressive Structured Prediction", ICLR 2021, the definition
-        of PRR; Vashurin et al., "Benchmarking Uncertainty Quantification Methods for Large Language Models with
-        LM-Polygraph", TACL 2025, in the form used here.
-
-    Example:
-        A = 13/18, random 2/3, oracle 8/9:
-
-        >>> prediction_rejection_ratio([0.9, 0.6, 0.3], [1.0, 0.0, 1.0])
-        tensor(0.2500, dtype=torch.float64)
-    """
-    blocks = loss_blocks(confidence, correctness, weight, whole_weight=True)
-    best = loss_blocks(correctness, correctness, weight)
-    if best.threshold.numel() == 1:  # decided on the data: the difference of two areas may be rounding instead of zero
-        return torch.tensor(float("nan"), dtype=torch.float64)
-    random_area = blocks.mean[-1]
-    return (random_area - area_under(blocks, "mean")) / (random_area - area_under(best, "mean"))
-
-
-def loss_blocks(
-    confidence: ArrayLike, correctness: ArrayLike, weight: ArrayLike | None, *, whole_weight: bool = False
-) -> TiedBlocks:
-    """Check the columns and accumulate the losses ``1 - correctness`` over tied blocks.
-
-    Args:
-        confidence: scores, (N,).
-        correctness: soft accuracies, (N,).
-        weight: how often each row counts, (N,).
-        whole_weight: refuse fractional weights, for quantities that depend on the number of rows.
-    """
-    scores, accuracy, weights = check_selective(confidence, correctness, weight)
-    if whole_weight:
-        check_whole("weight", weights)
-    return tied_blocks(scores, 1 - accuracy, weights)
+    return torch.trapezoid(with_origin(losses.value / losses.total), with_origin(losses.coverage))
 
 
 def area_under(blocks: TiedBlocks, convention: AURCConvention) -> Tensor:
@@ -284,7 +220,7 @@ def area_under(blocks: TiedBlocks, convention: AURCConvention) -> Tensor:
     before, loss_before = with_origin(answered)[:-1], with_origin(blocks.value)[:-1]
     block_loss = blocks.value - loss_before
     slope = block_loss / (answered - before)
-    harmonic = torch.digamma(answered + 1) - torch.digamma(before + 1)
+    harmonic = torch.digamma(with_origin(answered) + 1).diff()
     area = (block_loss + (loss_before - slope * before) * harmonic).sum() / answered[-1]
     if convention == "mean":
         return area

@@ -1,20 +1,21 @@
 """Shells over :mod:`lit_vlr.functional.abstention`; formulas and conventions are documented there.
 
 They take the decision instead of a confidence. In a ``MetricCollection`` beside metrics of (confidence, correctness),
-call ``update`` with keyword arguments: the collection hands each metric those it names.
+call ``update`` with keyword arguments: the collection hands each metric those it names. There ``abstained`` reaches
+those metrics too, and means to them that the model declined *in words*; keep decisions by threshold out of it, in a
+collection of their own.
+
+Both are means: exact in constant memory.
 """
 
 from __future__ import annotations
 
-from torch import Tensor
-
-from lit_vlr.functional import abstention_rate, selective_accuracy
-from lit_vlr.functional._validation import ArrayLike, check_correctness, check_same_length, check_weight
-from lit_vlr.functional.abstention import check_abstained
-from lit_vlr.metrics._base import ColumnMetric
+from lit_vlr.functional._validation import ArrayLike
+from lit_vlr.functional.abstention import abstention_sums, answered_sums
+from lit_vlr.metrics._base import SumMetric
 
 
-class AbstentionRate(ColumnMetric):
+class AbstentionRate(SumMetric):
     """Fraction abstained: :func:`~lit_vlr.functional.abstention_rate` as a metric.
 
     Example:
@@ -30,7 +31,7 @@ class AbstentionRate(ColumnMetric):
     plot_upper_bound = 1.0
 
     def __init__(self, **kwargs: object) -> None:
-        super().__init__("abstained", "weight", **kwargs)
+        super().__init__(2, **kwargs)
 
     def update(self, abstained: ArrayLike, weight: ArrayLike | None = None) -> None:
         """Add a batch.
@@ -42,16 +43,11 @@ class AbstentionRate(ColumnMetric):
         Raises:
             ValueError: if ``abstained`` is empty or holds anything but 0 and 1.
         """
-        decided = check_abstained(abstained)
-        self._append(decided, check_weight(weight, decided))
-
-    def compute(self) -> Tensor:
-        """The rate over all rows of all processes, a float64 scalar."""
-        return abstention_rate(*self._gathered()).to(self.device)
+        self._add(abstention_sums(abstained, weight))
 
 
-class SelectiveAccuracy(ColumnMetric):
-    """Accuracy of what was answered: :func:`~lit_vlr.functional.selective_accuracy` as a metric.
+class SelectiveAccuracy(SumMetric):
+    """Accuracy of what was answered, NaN if nothing was: :func:`~lit_vlr.functional.selective_accuracy` as a metric.
 
     Example:
         >>> metric = SelectiveAccuracy()
@@ -65,7 +61,7 @@ class SelectiveAccuracy(ColumnMetric):
     plot_upper_bound = 1.0
 
     def __init__(self, **kwargs: object) -> None:
-        super().__init__("correctness", "abstained", "weight", **kwargs)
+        super().__init__(2, **kwargs)
 
     def update(self, correctness: ArrayLike, abstained: ArrayLike, weight: ArrayLike | None = None) -> None:
         """Add a batch.
@@ -78,10 +74,4 @@ class SelectiveAccuracy(ColumnMetric):
         Raises:
             ValueError: for empty or unequal columns, correctness outside [0, 1], or ``abstained`` other than 0 and 1.
         """
-        accuracy, decided = check_correctness(correctness), check_abstained(abstained)
-        check_same_length("correctness", accuracy, "abstained", decided)
-        self._append(accuracy, decided, check_weight(weight, accuracy))
-
-    def compute(self) -> Tensor:
-        """The accuracy over all answered rows of all processes, a float64 scalar; NaN if nothing was answered."""
-        return selective_accuracy(*self._gathered()).to(self.device)
+        self._add(answered_sums(correctness, abstained, weight))

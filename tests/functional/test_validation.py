@@ -68,16 +68,25 @@ def test_inputs_are_left_as_they_were():
 
 def test_public_names():
     assert sorted(lit_vlr.functional.__all__) == [
+        "GroupValues",
         "Interval",
         "PairedDifference",
         "RiskCoverage",
         "abstention_rate",
+        "adaptive_calibration_error",
         "augrc",
+        "augrc_loss",
         "aurc",
+        "aurc_loss",
+        "auroc",
         "best_threshold",
+        "brier_score",
+        "by_group",
         "coverage_at_risk",
         "effective_reliability",
+        "excess_augrc",
         "excess_aurc",
+        "expected_calibration_error",
         "group_bootstrap",
         "normalize_vqa_answer",
         "paired_difference",
@@ -85,6 +94,7 @@ def test_public_names():
         "risk_at_coverage",
         "risk_coverage_curve",
         "selective_accuracy",
+        "threshold_grid",
         "vqa_accuracy",
     ]
     assert all(callable(getattr(lit_vlr.functional, name)) for name in lit_vlr.functional.__all__)

@@ -7,8 +7,16 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 from torchmetrics import MetricCollection
 
-from lit_vlr.metrics import AURC, VQAAccuracy
-from tests.metrics._cases import SHELLS, rows
+from lit_vlr import functional as F
+from lit_vlr.metrics import (
+    AURC,
+    AbstentionRate,
+    ByGroup,
+    ExpectedCalibrationError,
+    SelectiveAccuracy,
+    VQAAccuracy,
+)
+from tests.metrics._cases import SHELLS, TOLERANCE, declined, rows
 
 # Unequal shares, and a rank that saw nothing at all: its empty column has to be gathered like any other.
 SHARES = {"unequal": (slice(0, 27), slice(27, 40)), "empty rank": (slice(0, 40), slice(0, 0))}
@@ -18,28 +26,72 @@ def _check(rank, store):
     torch.set_num_threads(1)
     warnings.filterwarnings("ignore", message="The ``compute`` method")  # of the rank that saw nothing
     dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=2)
-    columns = rows()
     try:
         for name, shares in SHARES.items():
-            share = [column[shares[rank]] for column in columns]
-            for shell, function in SHELLS.values():
-                metric = shell()
-                if len(share[0]):
-                    metric.update(*share)
-                value, expected = metric.compute(), function(columns[0], columns[1], weight=columns[2])
-                torch.testing.assert_close(value, expected, rtol=0, atol=0, msg=lambda m, n=name: f"{n}: {m}")
-
-            collection = MetricCollection([AURC(), SHELLS["CoverageAtRisk"][0]()])
-            if len(share[0]):
-                collection.update(*share)
-            expected = SHELLS["AURC"][1](columns[0], columns[1], weight=columns[2])
-            torch.testing.assert_close(collection.compute()["AURC"], expected, rtol=0, atol=0)
-
+            _check_shells(name, shares[rank])
+            _check_groups(shares[rank])
+            _check_decisions(shares[rank])
         accuracy = VQAAccuracy()
         accuracy.update(["red"] * (rank + 1), [["red"] * 10, ["blue"] * 10][: rank + 1])
         assert abs(accuracy.compute().item() - 2 / 3) < 1e-12
     finally:
         dist.destroy_process_group()
+
+
+def _equal(value, expected, atol=0.0, case=""):
+    torch.testing.assert_close(value, expected, rtol=0, atol=atol, msg=lambda message: f"{case}: {message}")
+
+
+def _check_shells(name, rows_here):
+    (confidence, correctness, weight), abstained = rows(), declined()
+    share = [column[rows_here] for column in (confidence, correctness, weight)]
+    for shell_name, (shell, function) in SHELLS.items():
+        metric = shell()
+        if len(share[0]):
+            metric.update(*share, abstained=abstained[rows_here])
+        case = f"{name}, {shell_name}"
+        expected = function(confidence, correctness, weight=weight, abstained=abstained)
+        _equal(metric.compute(), expected, TOLERANCE[shell_name], case)
+        if hasattr(metric, "bounds"):
+            low, high = metric.bounds()
+            assert low - 1e-12 <= expected <= high + 1e-12, case
+        # Whatever was exchanged, each rank is left with its own rows.
+        if len(share[0]):
+            metric.update(*share, abstained=abstained[rows_here])
+        twice = [torch.cat([column, column]) for column in (confidence, correctness, weight, abstained)]
+        expected = function(*twice[:2], weight=twice[2], abstained=twice[3])
+        _equal(metric.compute(), expected, TOLERANCE[shell_name], case)
+
+    collection = MetricCollection([AURC(), SHELLS["CoverageAtRisk"][0]()])
+    if len(share[0]):
+        collection.update(*share)
+    _equal(collection.compute()["AURC"], F.aurc(confidence, correctness, weight=weight))
+
+
+def _check_groups(rows_here):
+    """Group "late" is met by one rank only, "never" by none."""
+    confidence, correctness, weight = rows()
+    group = ["early"] * 30 + ["late"] * 10
+    # All confidences below the only cut: one cell, so all tied.
+    one_cell = AURC(thresholds=[2.0]), lambda s, a, weight: F.aurc(torch.zeros_like(s), a, weight=weight)
+    for metric, function in ((AURC(), F.aurc), one_cell, (ExpectedCalibrationError(), F.expected_calibration_error)):
+        by_group = ByGroup(metric, groups=["early", "late", "never"])
+        if len(group[rows_here]):
+            by_group.update(confidence[rows_here], correctness[rows_here], group[rows_here], weight[rows_here])
+        expected = F.by_group(function, confidence, correctness, group, higher_is_better=False, weight=weight)
+        values = by_group.compute()
+        assert values.pop("never").isnan()
+        _equal(values, expected.values | {"worst": expected.worst}, 1e-12)
+
+
+def _check_decisions(rows_here):
+    (_, correctness, weight), abstained = rows(), declined()
+    rate, accuracy = AbstentionRate(), SelectiveAccuracy()
+    if len(weight[rows_here]):
+        rate.update(abstained[rows_here], weight[rows_here])
+        accuracy.update(correctness[rows_here], abstained[rows_here], weight[rows_here])
+    _equal(rate.compute(), F.abstention_rate(abstained, weight), 1e-12)
+    _equal(accuracy.compute(), F.selective_accuracy(correctness, abstained, weight), 1e-12)
 
 
 def test_two_processes_equal_one(tmp_path):

@@ -102,3 +102,59 @@ def prediction_rejection_ratio(confidence, correctness):
         1 - area(prefix_risks(p, correctness), "mean") for p in itertools.permutations(range(len(correctness)))
     )
     return (achieved - random) / (oracle - random)
+
+
+def best_augrc(correctness):
+    """The smallest generalised area over *all* orders: confidences that rank the rows in every possible way."""
+    ranks = itertools.permutations(range(len(correctness)))
+    return min(augrc(order, correctness) for order in ranks)
+
+
+def auroc(confidence, correctness):
+    """Pair by pair, a row with itself included: right with weight a, wrong with weight 1 - a."""
+    won = pairs = 0.0
+    for s, a in zip(confidence, correctness, strict=True):
+        for t, b in zip(confidence, correctness, strict=True):
+            pairs += a * (1 - b)
+            won += a * (1 - b) * (1.0 if s > t else 0.5 if s == t else 0.0)
+    return won / pairs if pairs else math.nan
+
+
+def expected_calibration_error(confidence, correctness, n_bins):
+    bins = [[] for _ in range(n_bins)]
+    for s, a in zip(confidence, correctness, strict=True):
+        above = [m for m in range(n_bins) if s >= m / n_bins]
+        bins[above[-1]].append((s, a))
+    error = 0.0
+    for rows in filter(None, bins):
+        error += len(rows) / len(confidence) * abs(average(s for s, _ in rows) - average(a for _, a in rows))
+    return error
+
+
+def adaptive_calibration_error(confidence, correctness, n_bins):
+    """Every row n_bins times over, so that the bins come out even; tied rows share their mean accuracy."""
+    blocks = {}
+    for s, a in zip(confidence, correctness, strict=True):
+        blocks.setdefault(s, []).append(a)
+    rows = [(s, average(blocks[s])) for s in sorted(confidence, reverse=True) for _ in range(n_bins)]
+    n = len(confidence)
+    chunks = [rows[m * n : (m + 1) * n] for m in range(n_bins)]
+    return average(abs(average(s for s, _ in chunk) - average(a for _, a in chunk)) for chunk in chunks)
+
+
+def brier_score(confidence, correctness):
+    return average((s - a) ** 2 for s, a in zip(confidence, correctness, strict=True))
+
+
+def given_last(confidence, correctness, abstained):
+    """Columns in which declined rows are wrong answers below all confidences: what areas take them for."""
+    levels = sorted(set(confidence))
+    ranks = [-1 if d else levels.index(s) for s, d in zip(confidence, abstained, strict=True)]
+    return ranks, [0.0 if d else a for a, d in zip(correctness, abstained, strict=True)]
+
+
+def declined_cuts(confidence, correctness, abstained):
+    """(coverage, risk, threshold) where declined rows are never answered but counted."""
+    kept = [(s, a) for s, a, d in zip(confidence, correctness, abstained, strict=True) if not d]
+    share = len(kept) / len(confidence)
+    return [(c * share, r, t) for c, r, t in cuts([s for s, _ in kept], [a for _, a in kept])]
