@@ -1,13 +1,21 @@
 """Pure functions: what is measured, free of models, data sets and training."""
 
 from lit_vlr.functional.abstention import abstention_rate, selective_accuracy
+from lit_vlr.functional.anls import anls
 from lit_vlr.functional.bootstrap import Interval, PairedDifference, group_bootstrap, paired_difference
+from lit_vlr.functional.boxes import box_iou, box_iou_accuracy
+from lit_vlr.functional.cider import CaptionScores, cider, tokenize_caption
+from lit_vlr.functional.declining import ABSTENTION_PHRASES, is_abstention
+from lit_vlr.functional.exact_match import exact_match, option_letter
 from lit_vlr.functional.operating_point import (
     best_threshold,
     coverage_at_risk,
     effective_reliability,
     risk_at_coverage,
 )
+from lit_vlr.functional.pairing import pair_by_id
+from lit_vlr.functional.pope import YesNoScores, parse_yes_no, pope_scores
+from lit_vlr.functional.relaxed_accuracy import relaxed_accuracy
 from lit_vlr.functional.risk_coverage import (
     RiskCoverage,
     augrc,
@@ -19,22 +27,37 @@ from lit_vlr.functional.risk_coverage import (
 from lit_vlr.functional.vqa_accuracy import normalize_vqa_answer, vqa_accuracy
 
 __all__ = [
+    "ABSTENTION_PHRASES",
+    "CaptionScores",
     "Interval",
     "PairedDifference",
     "RiskCoverage",
+    "YesNoScores",
     "abstention_rate",
+    "anls",
     "augrc",
     "aurc",
     "best_threshold",
+    "box_iou",
+    "box_iou_accuracy",
+    "cider",
     "coverage_at_risk",
     "effective_reliability",
+    "exact_match",
     "excess_aurc",
     "group_bootstrap",
+    "is_abstention",
     "normalize_vqa_answer",
+    "option_letter",
+    "pair_by_id",
     "paired_difference",
+    "parse_yes_no",
+    "pope_scores",
     "prediction_rejection_ratio",
+    "relaxed_accuracy",
     "risk_at_coverage",
     "risk_coverage_curve",
     "selective_accuracy",
+    "tokenize_caption",
     "vqa_accuracy",
 ]
