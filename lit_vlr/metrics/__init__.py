@@ -2,19 +2,29 @@
 
 from lit_vlr.metrics._base import ColumnMetric, SelectiveMetric
 from lit_vlr.metrics.abstention import AbstentionRate, SelectiveAccuracy
+from lit_vlr.metrics.answers import ANLS, ExactMatch, RelaxedAccuracy
+from lit_vlr.metrics.boxes import BoxIoUAccuracy
+from lit_vlr.metrics.cider import CIDEr
 from lit_vlr.metrics.operating_point import CoverageAtRisk, EffectiveReliability, RiskAtCoverage
+from lit_vlr.metrics.pope import POPEScores
 from lit_vlr.metrics.risk_coverage import AUGRC, AURC, ExcessAURC, PredictionRejectionRatio, RiskCoverageCurve
 from lit_vlr.metrics.vqa_accuracy import VQAAccuracy
 
 __all__ = [
+    "ANLS",
     "AUGRC",
     "AURC",
     "AbstentionRate",
+    "BoxIoUAccuracy",
+    "CIDEr",
     "ColumnMetric",
     "CoverageAtRisk",
     "EffectiveReliability",
+    "ExactMatch",
     "ExcessAURC",
+    "POPEScores",
     "PredictionRejectionRatio",
+    "RelaxedAccuracy",
     "RiskAtCoverage",
     "RiskCoverageCurve",
     "SelectiveAccuracy",

@@ -212,14 +212,20 @@ def test_scalars_are_plotted(shell):
 
 def test_public_names():
     assert sorted(lit_vlr.metrics.__all__) == [
+        "ANLS",
         "AUGRC",
         "AURC",
         "AbstentionRate",
+        "BoxIoUAccuracy",
+        "CIDEr",
         "ColumnMetric",
         "CoverageAtRisk",
         "EffectiveReliability",
+        "ExactMatch",
         "ExcessAURC",
+        "POPEScores",
         "PredictionRejectionRatio",
+        "RelaxedAccuracy",
         "RiskAtCoverage",
         "RiskCoverageCurve",
         "SelectiveAccuracy",
