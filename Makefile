@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo test lint types wheel results base-model clean
+.PHONY: demo test lint types wheel results base-model bench-vqa clean
 
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -34,6 +34,9 @@ results: $(INSTALLED)       ## the figures of the README: three seeds, about an 
 
 base-model: $(INSTALLED)    ## pre-train the embedded model again: about an hour on two cores
 	$(BIN)/python -m scripts.tiny_llava --out lit_vlr/assets/tiny_llava
+
+bench-vqa: $(INSTALLED)     ## time of VQA accuracy on the VizWiz validation annotations (in ../shared/data)
+	$(BIN)/python -m benchmarks.vqa_accuracy_speed
 
 clean:
 	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache
