@@ -58,8 +58,8 @@ def cider(
         ValueError: for missing or extra ids, fewer than two images, no or blank references.
 
     Reference:
-        Vedantam et al., "CIDEr: Consensus-based Image Description Evaluation", CVPR 2015; CIDEr-D is its variant against
-        gaming.
+        Vedantam et al., "CIDEr: Consensus-based Image Description Evaluation", CVPR 2015; CIDEr-D is its
+        variant against gaming.
 
     Example:
         >>> people = {"1": ["a red kite in the sky", "a kite"], "2": ["two dogs on a beach", "dogs"]}

@@ -54,8 +54,8 @@ def exact_match(
         ValueError: for no or blank answers, an unknown normalisation, or a reference that is no option letter.
 
     Reference:
-        Hudson and Manning, "GQA: A New Dataset for Real-World Visual Reasoning", CVPR 2019; Lu et al., "Learn to Explain:
-        Multimodal Reasoning via Thought Chains for Science Question Answering", NeurIPS 2022.
+        Hudson and Manning, "GQA: A New Dataset for Real-World Visual Reasoning", CVPR 2019; Lu et al., "Learn to
+        Explain: Multimodal Reasoning via Thought Chains for Science Question Answering", NeurIPS 2022.
 
     Example:
         >>> exact_match("Dog ", ["dog", "puppy"]), exact_match("A dog.", "dog"), exact_match("A dog.", "dog", "vqa")

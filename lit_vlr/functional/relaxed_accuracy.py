@@ -25,10 +25,11 @@ def relaxed_accuracy(
     .. math:: |p - a| \le \text{tolerance} \cdot |a|
 
     if both are numbers, otherwise equality of the texts, stripped and in lower case. The error is relative to the
-    *reference*; scripts that swap the two count 95 for 100 and refuse 100 for 95.5.
+    *reference*; scripts that swap the two refuse 95 for 100 and take 100 for 95.
 
-    Conventions, as in the evaluation of Pix2Struct, which Qwen-VL uses: ``5%`` is the number 0.05, so "5" is wrong for "5%"; numbers with units or thousands separators ("$5", "1,000") are texts. **A year is a number
-    like any other: 1990 counts for 2020.** Pass ``tolerance=0`` for questions whose answer is a year.
+    Conventions, as in the evaluation of Pix2Struct, which Qwen-VL uses: ``5%`` is the number 0.05, so "5" is wrong for
+    "5%"; numbers with units or thousands separators ("$5", "1,000") are texts. **A year is a number like any other:
+    1990 counts for 2020.** Pass ``tolerance=0`` for questions whose answer is a year.
 
     Deviations: spaces at the ends do not matter; the bound is met exactly in spite of binary rounding (1.05 for 1);
     for the reference 0 only 0 is right, in any spelling ("0.0", "0%"), where the original compares texts; "nan", "inf"
