@@ -2,8 +2,13 @@
 
 from lit_vlr.functional._histogram import threshold_grid
 from lit_vlr.functional.abstention import abstention_rate, selective_accuracy
+from lit_vlr.functional.anls import anls
 from lit_vlr.functional.bootstrap import Interval, PairedDifference, group_bootstrap, paired_difference
+from lit_vlr.functional.boxes import box_iou, box_iou_accuracy
 from lit_vlr.functional.calibration import adaptive_calibration_error, brier_score, expected_calibration_error
+from lit_vlr.functional.cider import CaptionScores, cider, tokenize_caption
+from lit_vlr.functional.declining import ABSTENTION_PHRASES, is_abstention
+from lit_vlr.functional.exact_match import exact_match, option_letter
 from lit_vlr.functional.groups import GroupValues, by_group
 from lit_vlr.functional.operating_point import (
     best_threshold,
@@ -11,38 +16,56 @@ from lit_vlr.functional.operating_point import (
     effective_reliability,
     risk_at_coverage,
 )
+from lit_vlr.functional.pairing import pair_by_id
+from lit_vlr.functional.pope import YesNoScores, parse_yes_no, pope_scores
 from lit_vlr.functional.rank_losses import augrc_loss, aurc_loss
 from lit_vlr.functional.ranking import auroc, excess_augrc, excess_aurc, prediction_rejection_ratio
+from lit_vlr.functional.relaxed_accuracy import relaxed_accuracy
 from lit_vlr.functional.risk_coverage import RiskCoverage, augrc, aurc, risk_coverage_curve
 from lit_vlr.functional.vqa_accuracy import normalize_vqa_answer, vqa_accuracy
 
 __all__ = [
+    "ABSTENTION_PHRASES",
+    "CaptionScores",
     "GroupValues",
     "Interval",
     "PairedDifference",
     "RiskCoverage",
+    "YesNoScores",
     "abstention_rate",
     "adaptive_calibration_error",
+    "anls",
     "augrc",
     "augrc_loss",
     "aurc",
     "aurc_loss",
     "auroc",
     "best_threshold",
+    "box_iou",
+    "box_iou_accuracy",
     "brier_score",
     "by_group",
+    "cider",
     "coverage_at_risk",
     "effective_reliability",
+    "exact_match",
     "excess_augrc",
     "excess_aurc",
     "expected_calibration_error",
     "group_bootstrap",
+    "is_abstention",
     "normalize_vqa_answer",
+    "option_letter",
+    "pair_by_id",
     "paired_difference",
+    "parse_yes_no",
+    "pope_scores",
     "prediction_rejection_ratio",
+    "relaxed_accuracy",
     "risk_at_coverage",
     "risk_coverage_curve",
     "selective_accuracy",
     "threshold_grid",
+    "tokenize_caption",
     "vqa_accuracy",
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal, TypeAlias
 
+from lit_vlr.functional._text import check_text
 from lit_vlr.functional._validation import check_choice
 from lit_vlr.functional._vqa_normalization import VQADialect, normalize, plain_spaces, strip_punctuation
 
@@ -43,7 +44,7 @@ def normalize_vqa_answer(text: str, dialect: VQADialect = "no_skip") -> str:
         ("2 dogs don't touch", "man 's")
     """
     check_choice("dialect", dialect, VQADialect)
-    _check_text("text", text)
+    check_text("text", text)
     return normalize(text, dialect)
 
 
@@ -77,7 +78,8 @@ def vqa_accuracy(
     number, never to report one.
 
     Args:
-        prediction: the generated answer. An abstention is no answer: score it before it gets here.
+        prediction: the generated answer. Here "unanswerable" is a word like any other, as in the published figures
+            of VizWiz; where an abstention must not score, ask :func:`~lit_vlr.functional.is_abstention` before.
         answers: what the annotators said, at least two.
         dialect: whose normalisation; record it with every result.
         leave_one_out: ``index`` or ``value``.
@@ -105,7 +107,7 @@ def vqa_accuracy(
     """
     check_choice("dialect", dialect, VQADialect)
     check_choice("leave_one_out", leave_one_out, LeaveOneOut)
-    _check_text("prediction", prediction)
+    check_text("prediction", prediction)
     _check_answers(answers, answer_confidences)
 
     given, said = _normalize_pair(prediction, answers, dialect)
@@ -138,16 +140,11 @@ def _records(said: list[str], leave_one_out: LeaveOneOut, confidences: Sequence[
     return said if confidences is None else list(zip(said, confidences, strict=True))
 
 
-def _check_text(name: str, value: object) -> None:
-    if not isinstance(value, str):
-        raise TypeError(f"Expected `{name}` to be a string but got {type(value).__name__}; decode the tokens first")
-
-
 def _check_answers(answers: Sequence[str], confidences: Sequence[str] | None) -> None:
     if isinstance(answers, str):
         raise TypeError(f"Expected `answers` to be a sequence of strings but got the string {answers!r}; wrap it")
     for answer in answers:
-        _check_text("answers", answer)
+        check_text("answers", answer)
     if len(answers) < 2:
         raise ValueError(
             f"Expected `answers` of at least two annotators but got {len(answers)}; leaving one out leaves nobody to "

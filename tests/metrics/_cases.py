@@ -97,3 +97,40 @@ def rows(n=40):
 def declined(n=40):
     """Rows that the model declined in words, about one in five."""
     return torch.rand(n, generator=torch.Generator().manual_seed(1)) < 0.2
+
+
+def _mean(function):
+    """A function of one row as the mean of its rows."""
+    return lambda *columns: sum(function(*row) for row in zip(*columns, strict=True)) / len(columns[0])
+
+
+ANSWERS = (
+    ["Jon Smith", "two", "95", "unanswerable", "The dog", "B", "12%"],
+    [["John Smith"], ["2"] * 2, ["100", "7"], ["unanswerable"] * 3, ["dog", "the dog"], ["B"] * 2, ["0.12"]],
+)
+BOXES = (
+    [[0, 0, 2, 2], [0, 0, 2, 2], [0, 0, 0, 0], [3, 3, 1, 1], [1, 1, 5, 4]],
+    [[0, 0, 2, 4], [0, 0, 2, 5], [0, 0, 2, 2], [1, 1, 3, 3], [1, 1, 5, 5]],
+)
+ANSWER_SHELLS = {
+    "ANLS": (M.ANLS, _mean(F.anls), ANSWERS),
+    "RelaxedAccuracy": (M.RelaxedAccuracy, _mean(F.relaxed_accuracy), ANSWERS),
+    "ExactMatch": (M.ExactMatch, _mean(F.exact_match), ANSWERS),
+    "ExactMatch-vqa": (
+        partial(M.ExactMatch, normalization="vqa"),
+        _mean(partial(F.exact_match, normalization="vqa")),
+        ANSWERS,
+    ),
+    "BoxIoUAccuracy": (M.BoxIoUAccuracy, lambda *columns: F.box_iou_accuracy(*columns).item(), BOXES),
+}
+"""Shell, the mean of its function, and rows."""
+
+OUTCOMES = (
+    ["yes", "Yes, it is", "no", "No.", "yes", "", "maybe", "no"],
+    ["yes", "no", "no", "yes", "yes", "yes", "no", "no"],
+)
+CAPTION_ROWS = (
+    ["a red kite", "two dogs on a beach", "unanswerable"],
+    [["a red kite in the sky", "a kite"], ["two dogs run on a beach"], ["a man in a shirt"]],
+    ["1", "2", "3"],
+)

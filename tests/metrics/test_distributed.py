@@ -1,5 +1,6 @@
 """Two processes see what one process sees."""
 
+import importlib.util
 import warnings
 
 import torch
@@ -12,11 +13,13 @@ from lit_vlr.metrics import (
     AURC,
     AbstentionRate,
     ByGroup,
+    CIDEr,
     ExpectedCalibrationError,
+    POPEScores,
     SelectiveAccuracy,
     VQAAccuracy,
 )
-from tests.metrics._cases import SHELLS, TOLERANCE, declined, rows
+from tests.metrics._cases import ANSWER_SHELLS, CAPTION_ROWS, OUTCOMES, SHELLS, TOLERANCE, declined, rows
 
 # Unequal shares, and a rank that saw nothing at all: its empty column has to be gathered like any other.
 SHARES = {"unequal": (slice(0, 27), slice(27, 40)), "empty rank": (slice(0, 40), slice(0, 0))}
@@ -34,6 +37,9 @@ def _check(rank, store):
         accuracy = VQAAccuracy()
         accuracy.update(["red"] * (rank + 1), [["red"] * 10, ["blue"] * 10][: rank + 1])
         assert abs(accuracy.compute().item() - 2 / 3) < 1e-12
+
+        for shares in (slice(0, 2), slice(2, None)), (slice(0, None), slice(0, 0)):
+            _check_answers(shares[rank])
     finally:
         dist.destroy_process_group()
 
@@ -92,6 +98,27 @@ def _check_decisions(rows_here):
         accuracy.update(correctness[rows_here], abstained[rows_here], weight[rows_here])
     _equal(rate.compute(), F.abstention_rate(abstained, weight), 1e-12)
     _equal(accuracy.compute(), F.selective_accuracy(correctness, abstained, weight), 1e-12)
+
+
+def _check_answers(share):
+    for name, (shell, function, columns) in ANSWER_SHELLS.items():
+        value = _updated(shell(), columns, share).compute().item()
+        assert abs(value - function(*columns)) < 1e-12, name
+
+    scores = _updated(POPEScores(), OUTCOMES, share).compute()
+    assert {name: value.item() for name, value in scores.items()} == F.pope_scores(*OUTCOMES)._asdict()
+
+    if importlib.util.find_spec("pycocoevalcap") is not None:
+        predictions, references, ids = CAPTION_ROWS
+        expected = F.cider(dict(zip(ids, predictions, strict=True)), dict(zip(ids, references, strict=True))).mean
+        assert abs(_updated(CIDEr(), CAPTION_ROWS, share).compute().item() - expected) < 1e-12
+
+
+def _updated(metric, columns, share):
+    batch = [column[share] for column in columns]
+    if len(batch[0]):
+        metric.update(*batch)
+    return metric
 
 
 def test_two_processes_equal_one(tmp_path):
