@@ -8,7 +8,7 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
-from lit_vlr.functional import risk_coverage_curve
+from lit_vlr.functional import empirical_threshold
 from lit_vlr.module import SelectiveVLM
 from lit_vlr.types import Batch, Prediction
 
@@ -26,9 +26,7 @@ def threshold_at_risk(confidence: Tensor, correctness: Tensor, max_risk: float) 
     >>> threshold_at_risk(torch.tensor([0.9, 0.8, 0.3]), torch.tensor([1.0, 1.0, 0.0]), 0.1)
     0.8...
     """
-    curve = risk_coverage_curve(confidence, correctness)
-    allowed = (curve.risk <= max_risk + 1e-7).nonzero()
-    return float(curve.threshold[allowed[-1]]) if len(allowed) else float("inf")
+    return empirical_threshold(confidence, correctness, max_risk).threshold
 
 
 class FitThreshold(Callback):
