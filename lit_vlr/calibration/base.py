@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from lit_vlr.errors import UserError
-from lit_vlr.functional._validation import ArrayLike, check_selective
+from lit_vlr.functional._validation import ArrayLike, check_confidence, check_correctness, check_same_length
 
 
 class DegenerateCalibrationError(UserError):
@@ -55,7 +55,8 @@ def check_split(confidence: ArrayLike, correctness: ArrayLike) -> tuple[Tensor, 
         DegenerateCalibrationError: for one sample, only right or only wrong ones, or a single confidence.
         ValueError: for malformed columns.
     """
-    scores, accuracy, _ = check_selective(confidence, correctness, None)
+    scores, accuracy = check_confidence(confidence), check_correctness(correctness)
+    check_same_length("confidence", scores, "correctness", accuracy)
     if len(scores) < 2:
         raise DegenerateCalibrationError(
             "Expected a calibration split of several samples but got one; use a larger one"

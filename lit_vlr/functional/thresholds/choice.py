@@ -9,9 +9,9 @@ from typing import Literal, NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from lit_vlr.functional._validation import ArrayLike, check_number
+from lit_vlr.functional._validation import ArrayLike, check_confidence, check_number
 from lit_vlr.functional.operating_point import RISK_TOLERANCE
-from lit_vlr.functional.risk_coverage import loss_blocks
+from lit_vlr.functional.risk_coverage import risk_coverage_curve
 
 ThresholdMethod: TypeAlias = Literal["ltt", "sgr", "crc", "empirical", "cost", "coverage"]
 """Learn-then-Test, Selection with Guaranteed Risk, conformal risk control, and three that promise nothing."""
@@ -118,8 +118,9 @@ def cuts_of(confidence: ArrayLike, correctness: ArrayLike) -> Cuts:
         confidence: scores, higher is surer, ±inf allowed, (N,).
         correctness: soft accuracies in [0, 1], (N,).
     """
-    blocks = loss_blocks(confidence, correctness, None)
-    return Cuts(blocks.threshold.numpy(), blocks.answered.round().long().numpy(), blocks.value.numpy())
+    curve = risk_coverage_curve(confidence, correctness)
+    answered = (curve.coverage * len(check_confidence(confidence))).round()
+    return Cuts(curve.threshold.numpy(), answered.long().numpy(), (curve.risk * answered).numpy())
 
 
 def check_certifiable_risk(max_risk: float) -> float:
