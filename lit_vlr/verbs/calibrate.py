@@ -69,6 +69,9 @@ def main(args: list[str]) -> None:
     if manifest.get("set", "calibration") != "calibration":
         message = f"chosen on the set {manifest['set']!r}: what is reported on that set is no longer a test"
         print(f"lit-vlr: {message}", file=sys.stderr)
+    if choice.bound is not None and images < choice.n:
+        message = f"{choice.n} questions on {images} pictures: the guarantee takes each question for independent"
+        print(f"lit-vlr: {message}; see docs/guarantees.md", file=sys.stderr)
     print(_said(choice, images))
     print(f"threshold file: {given.out}")
 

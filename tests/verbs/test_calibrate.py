@@ -62,7 +62,8 @@ def bad(capsys, *args: str) -> str:
 def test_every_method_writes_its_threshold(folder, capsys, file, args, expected) -> None:
     assert expected.feasible
     assert main(["calibrate", "--predictions", f"{file}.jsonl", *args]) == 0
-    said = capsys.readouterr().out
+    said, remarks = capsys.readouterr()
+    assert ("900 questions on 450 pictures: the guarantee" in remarks) == ("none" not in expected.guarantee)
     found = read_threshold("threshold.json")
     assert (found.threshold, found.method, found.guarantee) == (expected.threshold, expected.method, expected.guarantee)
     assert found.score == "SequenceProbability()"
