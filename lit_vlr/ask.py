@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 from lit_vlr.checkpoints import read_checkpoint
 from lit_vlr.data.images import load_image
 from lit_vlr.errors import CheckpointError, UserError
 from lit_vlr.module import SelectiveVLM
+from lit_vlr.threshold_file import read_threshold
+from lit_vlr.thresholding import apply_threshold
 from lit_vlr.types import Sample
 
 
@@ -25,21 +28,25 @@ def load_module(checkpoint: Path) -> SelectiveVLM:
     return SelectiveVLM.load_from_checkpoint(checkpoint, map_location="cpu", weights_only=True).eval()
 
 
-def ask(checkpoint: Path, image: Path, question: str) -> str:
+def ask(checkpoint: Path, image: Path, question: str, threshold: Path | None = None) -> str:
     """Answer one question on one picture, or abstain.
 
     Args:
         checkpoint: a file of <run>/checkpoints.
         image: JPEG, PNG or WEBP.
         question: in words.
+        threshold: a file of `lit-vlr calibrate`, to be used instead of the checkpoint's threshold.
     """
     if not question.strip():
         raise UserError("Expected a question in --question but it is empty")
     load_image(Path(image))  # cheap, and the likeliest mistake: before the model is loaded
+    chosen = None if threshold is None else read_threshold(threshold)
     module = load_module(Path(checkpoint))
+    if chosen is not None:
+        print(f"lit-vlr: {apply_threshold(module, chosen)}", file=sys.stderr)
     sample = Sample(uid=str(image), image=Path(image), image_id=str(image), question=question)
     (prediction,) = module.answer(module.family.collate([sample], [""]).to(module.device))
-    threshold = float(module.threshold)
+    least = float(module.threshold)
     if prediction.abstained:
-        return f"(abstains: confidence {prediction.confidence:.3f} is below the threshold {threshold:.3f})"
-    return f"{prediction.answer}  (confidence {prediction.confidence:.3f}, threshold {threshold:.3f})"
+        return f"(abstains: confidence {prediction.confidence:.3f} is below the threshold {least:.3f})"
+    return f"{prediction.answer}  (confidence {prediction.confidence:.3f}, threshold {least:.3f})"

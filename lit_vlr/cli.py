@@ -1,4 +1,4 @@
-"""The command line: LightningCLI's verbs (fit, validate, test, predict) and lit_vlr's own (ask, report)."""
+"""The command line: LightningCLI's verbs (fit, validate, test, predict) and lit_vlr's own."""
 
 from __future__ import annotations
 
@@ -13,11 +13,15 @@ from lit_vlr.errors import UserError
 _USAGE = """lit-vlr: selective prediction of vision-language models, in domain, out of domain and under attack
 
   lit-vlr fit      --config FILE ...    fine-tune; configs in the order base, model, data, objective, attack
-  lit-vlr validate --config FILE ...    score the calibration split and fit the threshold
+  lit-vlr validate --config FILE ...    answer the calibration split: calibration.jsonl
   lit-vlr test     --config FILE ...    answer the test sets, clean and attacked, and write the report
   lit-vlr predict  --config FILE ...    answer without writing files
+  lit-vlr calibrate --predictions calibration.jsonl --target-risk R [--delta D] [--method M] [--out FILE]
+                                        choose a threshold, with a guarantee; --threshold FILE of the others applies it
+  lit-vlr score    --predictions FILE [FILE ...] [--threshold FILE] [--json]
+                                        every selective metric, with intervals and paired differences
   lit-vlr report   RUN ... [--out FILE] one report of several runs
-  lit-vlr ask      --checkpoint FILE --image FILE --question TEXT
+  lit-vlr ask      --checkpoint FILE --image FILE --question TEXT [--threshold FILE]
 
 `lit-vlr VERB --help` tells more."""
 
@@ -51,12 +55,18 @@ def _expected() -> tuple[type[Exception], ...]:
 
 
 def _verb(name: str) -> Callable[[list[str]], None]:
-    own: dict[str, Callable[[list[str]], None]] = {"ask": _ask, "report": _report}
+    own: dict[str, Callable[[list[str]], None]] = {
+        "ask": _ask,
+        "calibrate": _calibrate,
+        "report": _report,
+        "score": _score,
+    }
     if name in own:
         return own[name]
     if name in ("fit", "validate", "test", "predict"):
         return _lightning
-    raise UserError(f"Expected one of fit, validate, test, predict, report, ask but got {name!r}; see lit-vlr --help")
+    verbs = ", ".join(("fit", "validate", "test", "predict", *own))
+    raise UserError(f"Expected one of {verbs} but got {name!r}; see lit-vlr --help")
 
 
 def _lightning(args: list[str]) -> None:
@@ -77,6 +87,18 @@ def _ask(args: list[str]) -> None:
 
     _quiet()
     print(auto_cli(ask, args=args[1:], as_positional=False))
+
+
+def _calibrate(args: list[str]) -> None:
+    from lit_vlr.verbs.calibrate import main as calibrate
+
+    calibrate(args[1:])
+
+
+def _score(args: list[str]) -> None:
+    from lit_vlr.verbs.score import main as score
+
+    score(args[1:])
 
 
 def _report(args: list[str]) -> None:

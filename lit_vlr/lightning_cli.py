@@ -21,6 +21,9 @@ from torch import Tensor
 from lit_vlr.checkpoints import read_checkpoint
 from lit_vlr.errors import UserError
 from lit_vlr.module import SelectiveVLM
+from lit_vlr.recording import CALIBRATION
+from lit_vlr.threshold_file import read_threshold
+from lit_vlr.thresholding import ApplyThreshold
 
 
 class ConfigError(Exception):
@@ -50,6 +53,17 @@ class VLRCLI(LightningCLI):
             save_config_kwargs={"overwrite": True},
         )
 
+    def _prepare_subcommand_parser(self, klass: type, subcommand: str, **kwargs: Any) -> LightningArgumentParser:  # noqa: ANN401
+        """Lightning's arguments, and where answers are given a threshold file; `add_arguments_to_parser` knows no verb.
+
+        Not for `validate`, which fits the checkpoint's own.
+        """
+        parser = super()._prepare_subcommand_parser(klass, subcommand, **kwargs)
+        if subcommand in ("test", "predict"):
+            said = "file of `lit-vlr calibrate`, used instead of the checkpoint's threshold"
+            parser.add_argument("--threshold", type=Path | None, default=None, help=said)
+        return parser
+
     def _parse_ckpt_path(self) -> None:
         """Lightning replaces the given model settings by the checkpoint's without a word; say where they differ."""
         given = self.config[self.config.subcommand]
@@ -68,6 +82,8 @@ class VLRCLI(LightningCLI):
     def before_instantiate_classes(self) -> None:
         """Fill in what depends on the device and the verb."""
         trainer = self.config[self.config.subcommand].trainer
+        if file := self.config[self.config.subcommand].get("threshold"):
+            read_threshold(file)  # a mistake in it is said before the model is loaded
         if trainer.precision is None:
             gpu = torch.cuda.is_available() and trainer.accelerator in ("auto", "gpu", "cuda")
             trainer.precision = "bf16-mixed" if gpu else "32-true"
@@ -102,10 +118,18 @@ class VLRCLI(LightningCLI):
                 TensorBoardLogger(root, name="", version="logs"),
             ]
         trainer = super().instantiate_trainer(**kwargs)
+        if file := self.config[self.config.subcommand].get("threshold"):
+            trainer.callbacks.insert(0, ApplyThreshold(file))  # type: ignore[attr-defined]  # first: others record it
         for callback in trainer.checkpoint_callbacks:
             if isinstance(callback, ModelCheckpoint) and callback.dirpath is None:
                 callback.dirpath = str((root / "checkpoints").absolute())
         return trainer
+
+    def after_validate(self) -> None:
+        """Say where the calibration split's answers are."""
+        path = Path(self.trainer.default_root_dir) / f"{CALIBRATION}.jsonl"
+        if self.trainer.is_global_zero and path.is_file():
+            print(f"calibration predictions: {path}")
 
     def before_test(self) -> None:
         """Say which weights are tested."""

@@ -79,6 +79,11 @@ class SelectiveVLM(LightningModule):
         )
         self._random_state: Tensor | None = None
 
+    @property
+    def score_name(self) -> str:
+        """What ``confidence`` is; a threshold means nothing to another score."""
+        return repr(self.confidence)
+
     @staticmethod
     def _from_cli() -> bool:
         from lightning.pytorch.core.mixins.hparams_mixin import _given_hyperparameters

@@ -7,7 +7,6 @@ can be computed again without the model. Reading is strict, because a lost or do
 from __future__ import annotations
 
 import json
-import math
 import os
 import sys
 from collections.abc import Mapping
@@ -16,6 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NoReturn, Self
 
+from lit_vlr.infinities import from_json, to_json
 from lit_vlr.types import Prediction
 
 __all__ = [
@@ -31,7 +31,6 @@ MANIFEST_KEYS = ("set", "attack", "dialect", "threshold", "model", "data", "seed
 """What a manifest must say; ``n`` is counted by the writer, further keys are kept as they are."""
 
 _FIELDS = tuple(f.name for f in fields(Prediction))
-_INFINITIES = {"inf": math.inf, "-inf": -math.inf}
 
 
 class PredictionsFormatError(ValueError):
@@ -155,8 +154,7 @@ class PredictionWriter:
 
     def _document(self) -> str:
         threshold = self.manifest["threshold"]
-        if isinstance(threshold, float) and math.isinf(threshold):
-            threshold = "inf" if threshold > 0 else "-inf"  # `Infinity` is not JSON, and other readers refuse it
+        threshold = None if threshold is None else to_json(threshold)
         document = self.manifest | {"threshold": threshold, "n": len(self)}
         return json.dumps(document, indent=2, allow_nan=False) + "\n"
 
@@ -221,8 +219,8 @@ def read_manifest(path: Path | str) -> dict[str, Any]:
         raise FileNotFoundError(f"Expected a manifest at {str(target)!r} but there is none; run the test again")
     manifest = _parse(target.read_bytes(), target, None)
     threshold = manifest.get("threshold")
-    if isinstance(threshold, str):
-        manifest["threshold"] = _INFINITIES.get(threshold, threshold)
+    if threshold in ("inf", "-inf"):
+        manifest["threshold"] = from_json(threshold)
     manifest = _checked_manifest(target, manifest)
     n = manifest.get("n")
     if not isinstance(n, int) or isinstance(n, bool) or n < 0:

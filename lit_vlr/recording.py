@@ -13,15 +13,20 @@ from typing import Any
 import numpy as np
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.trainer.states import TrainerFn
 from PIL import Image
 from torch import Tensor
 
 from lit_vlr.module import SelectiveVLM
 from lit_vlr.predictions import PredictionWriter
+from lit_vlr.thresholding import ApplyThreshold
 from lit_vlr.types import Batch, Prediction
 from lit_vlr.versions import versions
 from lit_vlr_callbacks import attack_batch
 from lit_vlr_callbacks.attacks import Attack
+
+CALIBRATION = "calibration"
+"""The set of the predictions that thresholds are chosen on."""
 
 
 class Recorder(Callback):
@@ -30,9 +35,16 @@ class Recorder(Callback):
     def __init__(self) -> None:
         self._writers: dict[str, PredictionWriter] = {}
 
-    def open(self, trainer: Trainer, pl_module: LightningModule, name: str, attack: str | None = None) -> None:
-        """Open ``<run>/predictions/<name>.jsonl``; the run folder is the Trainer's root."""
-        path = Path(trainer.default_root_dir) / "predictions" / f"{name}.jsonl"
+    def open(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        name: str,
+        attack: str | None = None,
+        folder: str = "predictions",
+    ) -> None:
+        """Open ``<run>/<folder>/<name>.jsonl``; the run folder is the Trainer's root."""
+        path = Path(trainer.default_root_dir) / folder / f"{name}.jsonl"
         self._writers[name] = PredictionWriter(path, manifest(trainer, pl_module, name, attack))
 
     def write(self, name: str, predictions: Sequence[Prediction]) -> None:
@@ -41,6 +53,10 @@ class Recorder(Callback):
             self._writers[name].write(prediction)
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Give the files their names."""
+        self.finish()
+
+    def finish(self) -> None:
         """Give the files their names."""
         for writer in self._writers.values():
             writer.close()
@@ -52,7 +68,34 @@ class Recorder(Callback):
 
 
 class RecordPredictions(Recorder):
-    """Write the answers to every test set as they are."""
+    """Write the answers to every test set as they are, and in ``validate`` those to the calibration split.
+
+    The latter become ``<run>/calibration.jsonl``, outside of the folder of test sets, for `lit-vlr calibrate`. A fit
+    writes none: it would leave the answers of its last validation beside the checkpoint of its best one.
+    """
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Open the calibration file."""
+        if trainer.state.fn == TrainerFn.VALIDATING:
+            self.open(trainer, pl_module, CALIBRATION, folder="")
+
+    def on_validation_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,  # noqa: ANN401
+        batch: Batch,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Write a batch."""
+        if trainer.state.fn == TrainerFn.VALIDATING:
+            self.write(CALIBRATION, outputs["predictions"])
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Give the calibration file its name."""
+        if trainer.state.fn == TrainerFn.VALIDATING:
+            self.finish()
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Open a file a set."""
@@ -233,12 +276,14 @@ def manifest(trainer: Trainer, pl_module: LightningModule, name: str, attack: st
     assert isinstance(pl_module, SelectiveVLM)
     data: Any = trainer.datamodule  # type: ignore[attr-defined]
     seed = os.environ.get("PL_GLOBAL_SEED")
+    callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
     return {
         "set": name,
         "attack": attack,
         "dialect": pl_module.dialect,
         "threshold": float(pl_module.threshold),
-        "confidence": repr(pl_module.confidence),
+        "threshold_file": next((c.describe() for c in callbacks if isinstance(c, ApplyThreshold)), None),
+        "confidence": pl_module.score_name,
         "model": pl_module.family.describe(),
         "data": data.describe(),
         "checkpoint": str(trainer.ckpt_path) if trainer.ckpt_path else None,

@@ -1,15 +1,19 @@
-"""Fits the abstention threshold on the calibration split, after each validation."""
+"""Callbacks that set the abstention threshold: fitted after each validation, or read from a threshold file."""
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
 from typing import Any
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
-from lit_vlr.functional import risk_coverage_curve
+from lit_vlr.errors import UserError
+from lit_vlr.functional import empirical_threshold
 from lit_vlr.module import SelectiveVLM
+from lit_vlr.threshold_file import ThresholdFile, read_threshold
 from lit_vlr.types import Batch, Prediction
 
 
@@ -26,9 +30,7 @@ def threshold_at_risk(confidence: Tensor, correctness: Tensor, max_risk: float) 
     >>> threshold_at_risk(torch.tensor([0.9, 0.8, 0.3]), torch.tensor([1.0, 1.0, 0.0]), 0.1)
     0.8...
     """
-    curve = risk_coverage_curve(confidence, correctness)
-    allowed = (curve.risk <= max_risk + 1e-7).nonzero()
-    return float(curve.threshold[allowed[-1]]) if len(allowed) else float("inf")
+    return empirical_threshold(confidence, correctness, max_risk).threshold
 
 
 class FitThreshold(Callback):
@@ -75,3 +77,51 @@ class FitThreshold(Callback):
         abstained = (confidence < threshold).double().mean()
         pl_module.log("val/selective/abstention_rate", abstained.float())
         pl_module.log("val/selective/threshold", min(threshold, 2.0))  # loggers draw no infinity
+
+
+class ApplyThreshold(Callback):
+    """Test and predict with the threshold of a file that `lit-vlr calibrate` wrote, instead of the checkpoint's.
+
+    Put it before callbacks that record the threshold; `lit-vlr test --threshold FILE` does.
+
+    Args:
+        file: the threshold file.
+
+    Raises:
+        UserError: if the file cannot be used; or, when the run starts, if it is of another confidence score.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self.file = read_threshold(file)
+
+    def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """After the checkpoint is loaded."""
+        self._apply(pl_module)
+
+    def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """After the checkpoint is loaded."""
+        self._apply(pl_module)
+
+    def describe(self) -> dict[str, Any]:
+        """For the manifest of what is answered under it."""
+        return self.file.describe()
+
+    def _apply(self, pl_module: LightningModule) -> None:
+        assert isinstance(pl_module, SelectiveVLM)
+        print(f"lit-vlr: {apply_threshold(pl_module, self.file)}", file=sys.stderr)
+
+
+def apply_threshold(module: SelectiveVLM, file: ThresholdFile) -> str:
+    """Set the module's threshold from a file; returns what has happened, in a line.
+
+    Raises:
+        UserError: if the threshold was chosen for another confidence score than the module's.
+    """
+    if file.score not in (None, module.score_name):
+        raise UserError(
+            f"Expected a threshold for {module.score_name} but {file.path} is for {file.score}; run `lit-vlr validate` "
+            "and `lit-vlr calibrate` with the confidence that is used here"
+        )
+    before = float(module.threshold)
+    module.threshold.fill_(file.threshold)
+    return f"{file.say()}; it is used instead of the checkpoint's threshold {before:.4g}"

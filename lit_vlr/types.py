@@ -142,3 +142,7 @@ class Prediction:
     accuracy: float | None
     answers: tuple[str, ...] = ()
     metadata: Mapping[str, Any] = field(default_factory=dict)
+
+    def to(self, device: torch.device | str) -> Prediction:
+        """Itself: Lightning moves what `predict_step` returns, and takes a frozen dataclass without `to` apart."""
+        return self

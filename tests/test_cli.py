@@ -86,6 +86,99 @@ def test_report_joins_runs(run: Path, tmp_path: Path) -> None:
     assert "other" in (tmp_path / "both.html").read_text()
 
 
+@pytest.fixture(scope="module")
+def calibrated(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with calibration.jsonl of `validate`, and threshold files chosen on it: median.json, nothing.json."""
+    folder = tmp_path_factory.mktemp("calibrated")
+    assert main(arguments("validate", folder, f"--ckpt_path={run / 'checkpoints' / 'last.ckpt'}")) == 0
+    chosen = ["calibrate", "--predictions", str(folder / "calibration.jsonl")]
+    assert main([*chosen, "--method=coverage", "--coverage=0.5", f"--out={folder / 'median.json'}"]) == 0
+    assert main([*chosen, "--target-risk=0.1", f"--out={folder / 'nothing.json'}"]) == 0
+    return folder
+
+
+def test_validate_writes_the_calibration_split_where_no_report_takes_it_for_a_test_set(run, calibrated) -> None:
+    predictions = read_predictions(calibrated / "calibration.jsonl")
+    assert [p.uid for p in predictions] == [f"scenes/calibration/{i}" for i in range(24)]
+    manifest = read_manifest(calibrated / "calibration.jsonl")
+    assert (manifest["set"], manifest["n"], manifest["threshold_file"]) == ("calibration", 24, None)
+    assert manifest["checkpoint"] == str(run / "checkpoints" / "last.ckpt")
+    assert not (calibrated / "predictions").exists()
+    assert not (run / "calibration.jsonl").exists()  # a fit writes none: whose would it be, the best's or the last's?
+    state = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
+    assert manifest["threshold"] == state["threshold"]
+
+
+def test_test_applies_a_threshold_file(run, calibrated, tmp_path, capsys) -> None:
+    checkpoint, file = run / "checkpoints" / "last.ckpt", calibrated / "median.json"
+    assert main(arguments("test", tmp_path, f"--ckpt_path={checkpoint}", f"--threshold={file}")) == 0
+    threshold = json.loads(file.read_text())["threshold"]
+    said = [line for line in capsys.readouterr().err.splitlines() if str(file) in line]
+    assert len(said) == 1
+    assert said[0].startswith(f"lit-vlr: threshold {threshold:.4g} of {file} (coverage; guarantee: none")
+    assert "instead of the checkpoint's threshold" in said[0]
+    for name in ("test", "test+linf_pgd"):
+        path = tmp_path / "predictions" / f"{name}.jsonl"
+        assert read_manifest(path)["threshold"] == threshold
+        assert read_manifest(path)["threshold_file"]["method"] == "coverage"
+        before = read_predictions(run / "predictions" / f"{name}.jsonl")
+        after = read_predictions(path)
+        assert [p.confidence for p in after] == [p.confidence for p in before]
+        assert [p.abstained for p in after] == [p.confidence < threshold for p in before]
+
+
+def test_predict_applies_a_threshold_file(run, calibrated, tmp_path, capsys) -> None:
+    given = [f"--ckpt_path={run / 'checkpoints' / 'last.ckpt'}", f"--threshold={calibrated / 'nothing.json'}"]
+    assert main(arguments("predict", tmp_path, *given)) == 0
+    assert "nothing.json abstains on everything: needs at least 29 answered" in capsys.readouterr().err
+
+
+def test_predict_answers(run, tmp_path) -> None:
+    """It ended in a traceback, because Lightning tried to move the predictions to the CPU field by field."""
+    assert main(arguments("predict", tmp_path, f"--ckpt_path={run / 'checkpoints' / 'last.ckpt'}")) == 0
+
+
+def test_ask_applies_a_threshold_file(run, calibrated, picture, capsys) -> None:
+    question = ["--image", str(picture), "--question", make_sample("test", 0).question]
+    given = ["ask", "--checkpoint", str(run / "checkpoints" / "last.ckpt"), *question, "--threshold"]
+    assert main([*given, str(calibrated / "nothing.json")]) == 0
+    said = capsys.readouterr()
+    assert said.out.startswith("(abstains")
+    assert said.err.count("\n") == 1
+    assert "abstains on everything: needs at least 29 answered calibration questions without error" in said.err
+    everything = calibrated / "everything.json"
+    everything.write_text((calibrated / "median.json").read_text().replace('"threshold": 0', '"threshold": -1'))
+    assert main([*given, str(everything)]) == 0
+    assert not capsys.readouterr().out.startswith("(abstains")
+
+
+@pytest.mark.parametrize("verb", ["test", "predict"])
+def test_a_bad_threshold_file_is_one_line(run, calibrated, tmp_path, capsys, verb) -> None:
+    checkpoint = run / "checkpoints" / "last.ckpt"
+    given = arguments(verb, tmp_path / "out", f"--ckpt_path={checkpoint}")
+    assert "nowhere.json" in bad(capsys, *given, f"--threshold={tmp_path / 'nowhere.json'}")
+    other = tmp_path / "other.json"
+    other.write_text((calibrated / "median.json").read_text().replace("SequenceProbability()", "FirstTokenMargin()"))
+    said = bad(capsys, *given, f"--threshold={other}")
+    assert "Expected a threshold for SequenceProbability()" in said
+    assert "is for FirstTokenMargin()" in said
+    assert not list((tmp_path / "out").rglob("*.jsonl*"))
+
+
+def test_fit_and_validate_take_no_threshold_file(run, calibrated, tmp_path, capsys) -> None:
+    for verb in ("fit", "validate"):
+        assert "threshold" in bad(capsys, *arguments(verb, tmp_path, f"--threshold={calibrated / 'median.json'}"))
+
+
+def test_score_reads_what_test_wrote(run, capsys) -> None:
+    path = run / "predictions" / "test.jsonl"
+    assert main(["score", "--predictions", str(path), "--resamples=20", "--json"]) == 0
+    metrics = json.loads(capsys.readouterr().out)["files"][0]["metrics"]
+    predictions = read_predictions(path)
+    assert metrics["accuracy"]["value"] == pytest.approx(sum(p.accuracy for p in predictions) / 12)
+    assert metrics["abstention_rate"]["value"] == pytest.approx(sum(p.abstained for p in predictions) / 12)
+
+
 def test_ask_answers_or_abstains(run: Path, picture: Path, capsys: pytest.CaptureFixture[str]) -> None:
     checkpoint = run / "checkpoints" / "last.ckpt"
     question = ["--image", str(picture), "--question", make_sample("test", 0).question]
@@ -245,7 +338,7 @@ def test_report_names_a_run_without_predictions(tmp_path, capsys) -> None:
 def test_help_names_every_verb(capsys) -> None:
     assert main(["--help"]) == 0
     said = capsys.readouterr().out
-    assert all(verb in said for verb in ("fit", "validate", "test", "predict", "report", "ask"))
+    assert all(verb in said for verb in ("fit", "validate", "test", "predict", "calibrate", "score", "report", "ask"))
 
 
 def test_a_killed_test_run_leaves_nothing_under_a_final_name(run, tmp_path) -> None:

@@ -26,7 +26,7 @@ class MeanScore(Metric):
     count: Tensor
 
     def __init__(self, **kwargs: object) -> None:
-        super().__init__(**kwargs)
+        super().__init__(**{"compute_with_cache": False} | kwargs)  # see _base._Shell: a cache hangs other ranks
         self.add_state("total", default=torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
         self.add_state("count", default=torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum")
 

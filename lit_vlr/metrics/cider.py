@@ -44,7 +44,7 @@ class CIDEr(Metric):
     rows: list[Tensor]
 
     def __init__(self, abstention_phrases: Sequence[str] = ABSTENTION_PHRASES, **kwargs: object) -> None:
-        super().__init__(**kwargs)
+        super().__init__(**{"compute_with_cache": False} | kwargs)  # see _base._Shell: a cache hangs other ranks
         load_scorer()
         self.abstention_phrases = check_phrases(abstention_phrases)
         # Only tensors are gathered, so rows are kept as the bytes of JSON lines. A rank without any row contributes an

@@ -40,7 +40,7 @@ class POPEScores(Metric):
     counts: Tensor
 
     def __init__(self, abstention_phrases: Sequence[str] = ABSTENTION_PHRASES, **kwargs: object) -> None:
-        super().__init__(**kwargs)
+        super().__init__(**{"compute_with_cache": False} | kwargs)  # see _base._Shell: a cache hangs other ranks
         self.abstention_phrases = check_phrases(abstention_phrases)
         zeros = torch.zeros(len(YesNoCounts._fields), dtype=torch.int64)
         self.add_state("counts", default=zeros, dist_reduce_fx="sum")

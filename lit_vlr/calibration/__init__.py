@@ -1,0 +1,45 @@
+"""From confidence to expected accuracy: temperature, Platt and isotonic, fitted on a calibration split.
+
+Calibration changes what a confidence *says*, not which of two answers is the surer one; selective metrics, which only
+look at the order, stay as they are but for ties.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from lit_vlr.calibration.base import Calibrator, DegenerateCalibrationError
+from lit_vlr.calibration.isotonic import IsotonicCalibration
+from lit_vlr.calibration.platt import PlattScaling
+from lit_vlr.calibration.temperature import TemperatureScaling
+
+__all__ = [
+    "Calibrator",
+    "DegenerateCalibrationError",
+    "IsotonicCalibration",
+    "PlattScaling",
+    "TemperatureScaling",
+    "calibrator_from_dict",
+]
+
+_KINDS: dict[str, type[Calibrator]] = {c.kind: c for c in (TemperatureScaling, PlattScaling, IsotonicCalibration)}
+
+
+def calibrator_from_dict(values: Mapping[str, Any]) -> Calibrator:
+    """A calibrator from what its ``to_dict`` gave, through JSON or not; nothing in it is executed.
+
+    Raises:
+        ValueError: for an unknown ``kind``, a missing or malformed entry.
+
+    Example:
+        >>> calibrator_from_dict({"kind": "platt", "slope": 2.0, "intercept": 0.0})([0.0])
+        tensor([0.5000], dtype=torch.float64)
+    """
+    kind = values.get("kind")
+    if kind not in _KINDS:
+        raise ValueError(f"Expected `kind` to be one of {sorted(_KINDS)} but got {kind!r}; is it a calibrator?")
+    try:
+        return _KINDS[kind].from_dict(values)
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"Expected the entries of a {kind} calibrator but {error} is missing or malformed") from error

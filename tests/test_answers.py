@@ -1,0 +1,153 @@
+"""Answers of lit_vlr and of earlier evaluations are read alike, and nothing wrong in them goes unnoticed."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from lit_vlr.answers import read_answers
+from lit_vlr.data.errors import DataFormatError
+from lit_vlr.errors import UserError
+from lit_vlr.predictions import PredictionsFormatError
+from tests._answers import annotations, predictions, write
+
+SAID = {4: ["red"] * 3 + ["blue"] * 7, 5: ["two"] * 10, 9: ["kite"] * 2 + ["plane"] * 8}
+ROWS = [
+    {"question_id": 5, "answer": "Two.", "confidence": 0.9},
+    {"question_id": 4, "answer": "red", "confidence": -3},
+    {"question_id": "9", "answer": "", "confidence": 0.25, "image": "ignored"},
+]
+
+
+def files(folder: Path, rows: object, kind: str) -> tuple[Path, Path]:
+    path = folder / "answers.json"
+    lines = "".join(f"{json.dumps(row)}\n" for row in rows) if isinstance(rows, list) else ""
+    path.write_text(json.dumps(rows, indent=1) if kind == "list" else lines)
+    return path, annotations(folder / "annotations.json", SAID)
+
+
+@pytest.mark.parametrize("kind", ["list", "lines"])
+def test_earlier_evaluations_are_read(tmp_path, kind) -> None:
+    found = read_answers(*files(tmp_path, ROWS, kind))
+    assert [(p.uid, p.image_id, p.answer) for p in found] == [("5", "2", "Two."), ("4", "2", "red"), ("9", "4", "")]
+    assert [p.confidence for p in found] == [0.9, -3.0, 0.25]
+    assert [p.accuracy for p in found] == pytest.approx([1.0, 0.9, 0.0])
+    assert not any(p.abstained for p in found)
+
+
+def test_the_dialect_is_used(tmp_path) -> None:
+    path, said = files(tmp_path, ROWS, "list")
+    # Unanimous annotators: the official script then normalises nothing, and "Two." is not "two".
+    assert read_answers(path, said, "official")[0].accuracy == 0.0
+
+
+def test_own_predictions_are_read_as_they_are(tmp_path) -> None:
+    rows = predictions(5)
+    assert read_answers(write(tmp_path / "test.jsonl", rows)) == rows
+
+
+@pytest.mark.parametrize("kind", ["list", "lines"])
+@pytest.mark.parametrize(
+    ("row", "change", "message"),
+    [
+        (1, {"question_id": 5}, "expected each once but 5 is already (entry 0|line 1); remove one"),
+        (1, {"question_id": 77}, "expected a question of .*annotations.json but 77 is none"),
+        (1, {"question_id": -4}, "whole number of at least 0 but got -4"),
+        (1, {"question_id": 4.5}, "whole number of at least 0 but got 4.5"),
+        (1, {"question_id": True}, "whole number of at least 0 but got True"),
+        (2, {"confidence": float("nan")}, "finite number but got nan"),
+        (2, {"confidence": float("inf")}, "finite number but got inf"),
+        (2, {"confidence": "0.5"}, "finite number but got '0.5'"),
+        (2, {"confidence": 10**400}, "finite number but got 1000"),
+        (0, {"answer": None}, "expected text but got None"),
+        (0, {"answer": ["two"]}, r"expected text but got \['two'\]"),
+    ],
+)
+def test_wrong_rows_are_named(tmp_path, kind, row, change, message) -> None:
+    rows = [dict(r) for r in ROWS]
+    rows[row] |= change
+    path, said = files(tmp_path, rows, kind)
+    with pytest.raises((DataFormatError, PredictionsFormatError), match=message) as caught:
+        read_answers(path, said)
+    where = f"{path}, entry {row} " if kind == "list" else f"{path}:{row + 1}, "
+    assert str(caught.value).startswith(where)
+    (field,) = change
+    assert f"`{field}`" in str(caught.value) or f"field {field!r}" in str(caught.value)
+
+
+@pytest.mark.parametrize("field", ["question_id", "answer", "confidence"])
+def test_missing_keys_are_named(tmp_path, field) -> None:
+    rows = [dict(r) for r in ROWS]
+    del rows[1][field]
+    path, said = files(tmp_path, rows, "list")
+    with pytest.raises(DataFormatError, match=rf"entry 1.*`{field}`: expected this key but there are only"):
+        read_answers(path, said)
+
+
+def test_unanswered_questions_are_named(tmp_path) -> None:
+    path, said = files(tmp_path, ROWS[:1], "list")
+    with pytest.raises(PredictionsFormatError, match=r"each of the 3 questions of .* but 2 have none \(4, 9\)"):
+        read_answers(path, said)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ('[{"question_id": 5,', "cannot be parsed"),
+        ('[{"question_id": 5}, 3]', "entry 0.*`answer`"),
+        ("[3]", "entry 0: expected an object but got 3"),
+        ('{"question_id": 5, "answer": "a", "confidence": 1}\n{"ques', ":2: expected one JSON object"),
+        ('{"question_id": 5, "answer": "a", "confidence": 1}\n\n', ":2: expected one JSON object"),
+        ("[]", "each of the 3 questions .* but 3 have none"),
+    ],
+)
+def test_broken_files_are_named(tmp_path, content, message) -> None:
+    path, said = files(tmp_path, [], "list")
+    path.write_text(content)
+    with pytest.raises((DataFormatError, PredictionsFormatError), match=message) as caught:
+        read_answers(path, said)
+    assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda rows: rows.append(rows[0]), "`question_id`: Expected each once but 4 is there twice"),
+        (lambda rows: rows[1].pop("answers"), "entry 1 .*`answers`: Expected this key"),
+        (lambda rows: rows[1].update(answers=[{"answer": "two"}]), "answers of at least two annotators"),
+        (lambda rows: rows[1]["answers"][3].update(answer=2), "answers of at least two annotators"),
+        (lambda rows: rows[1].pop("image_id"), "`image_id`"),
+        (lambda rows: rows.clear(), "`annotations`: Expected a list with entries"),
+    ],
+)
+def test_wrong_annotations_are_named(tmp_path, change, message) -> None:
+    path, said = files(tmp_path, ROWS, "list")
+    document = json.loads(said.read_text())
+    change(document["annotations"])
+    said.write_text(json.dumps(document))
+    with pytest.raises(DataFormatError, match=message) as caught:
+        read_answers(path, said)
+    assert str(caught.value).startswith(str(said))
+
+
+def test_annotations_are_asked_for(tmp_path) -> None:
+    path, _ = files(tmp_path, ROWS, "list")
+    with pytest.raises(UserError, match="Expected --annotations"):
+        read_answers(path)
+
+
+def test_unlabelled_predictions_are_named(tmp_path) -> None:
+    rows = predictions(3)
+    path = write(tmp_path / "test.jsonl", [rows[0], replace(rows[1], accuracy=None), rows[2]])
+    with pytest.raises(PredictionsFormatError, match=r"test.jsonl:2, uid 'toy/cal/1', field 'accuracy'.* got null"):
+        read_answers(path)
+
+
+def test_empty_and_missing_files_are_named(tmp_path) -> None:
+    with pytest.raises(UserError, match=r"test\.jsonl but it is empty"):
+        read_answers(write(tmp_path / "test.jsonl", []))
+    with pytest.raises(FileNotFoundError, match=r"none\.jsonl"):
+        read_answers(tmp_path / "none.jsonl")

@@ -1,0 +1,210 @@
+"""`lit-vlr score` as a user calls it, and the scores behind it."""
+
+from __future__ import annotations
+
+import json
+import math
+import random
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from lit_vlr.cli import main
+from lit_vlr.functional import empirical_threshold, group_bootstrap, paired_difference
+from lit_vlr.scores import METRICS, answers_of, compare, score
+from lit_vlr.threshold_file import write_threshold
+from tests._answers import annotations, predictions, write
+from tests.oracles import selective as oracle
+
+FIRST = predictions(60)
+SECOND = [replace(p, accuracy=p.accuracy * 0.5, confidence=1 - p.confidence) for p in FIRST]
+ARGS = ["--resamples", "50"]
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "first.jsonl", FIRST)
+    write(tmp_path / "second.jsonl", random.Random(0).sample(SECOND, len(SECOND)))
+    return tmp_path
+
+
+def as_json(capsys, *args: str):
+    assert main(["score", *args, *ARGS, "--json"]) == 0
+    return json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
+
+
+def bad(capsys, *args: str) -> str:
+    assert main(["score", *args]) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert len(said.err.splitlines()) == 1, said.err
+    return said.err
+
+
+def expected(rows, abstains) -> dict[str, float]:
+    """By the plain-Python oracles; distinct confidences, so that nothing has to be permuted."""
+    confidence, correctness = [p.confidence for p in rows], [p.accuracy for p in rows]
+    answered = [p for p in rows if not abstains(p)]
+    decided = [0.0 if abstains(p) else 1.0 for p in rows]
+    (order,) = oracle.orders(confidence)
+    risks = oracle.prefix_risks(order, correctness)
+    best = oracle.prefix_risks(sorted(range(len(rows)), key=lambda i: -correctness[i]), correctness)
+    random_area, area, best_area = 1 - oracle.average(correctness), *(oracle.area(r, "mean") for r in (risks, best))
+    return {
+        "accuracy": oracle.average(correctness),
+        "abstention_rate": 1 - len(answered) / len(rows),
+        "selective_accuracy": oracle.average(p.accuracy for p in answered),
+        **{
+            f"effective_reliability@{c}": oracle.effective_reliability(decided, correctness, c, 0.5)
+            for c in (1, 10, 100)
+        },
+        "aurc": area,
+        "aurc_trapezoid": oracle.area(risks, "trapezoid"),
+        "aurc_geifman": oracle.aurc(confidence, correctness, "geifman"),
+        "excess_aurc": area - best_area,
+        "augrc": oracle.augrc(confidence, correctness),
+        "prediction_rejection_ratio": (area - random_area) / (best_area - random_area),
+        **{
+            f"coverage_at_risk@{r}": oracle.coverage_at_risk(confidence, correctness, r) for r in (0.01, 0.05, 0.1, 0.2)
+        },
+        **{f"risk_at_coverage@{c}": oracle.risk_at_coverage(confidence, correctness, c) for c in (0.5, 0.8)},
+    }
+
+
+def values(metrics) -> dict[str, float]:
+    return {name: entry["value"] for name, entry in metrics.items()}
+
+
+def test_every_metric_equals_its_oracle(folder, capsys) -> None:
+    document = as_json(capsys, "--predictions", "first.jsonl")
+    (entry,) = document["files"]
+    assert (entry["file"], entry["n"], entry["images"]) == ("first.jsonl", 60, 30)
+    assert list(entry["metrics"]) == list(METRICS)
+    assert values(entry["metrics"]) == pytest.approx(expected(FIRST, lambda p: p.abstained), abs=1e-9)
+    assert document["differences"] == []
+
+
+def test_intervals_are_over_pictures(folder, capsys) -> None:
+    metrics = as_json(capsys, "--predictions", "first.jsonl")["files"][0]["metrics"]
+    groups = [p.image_id for p in FIRST]
+    interval = group_bootstrap("mean", [p.accuracy for p in FIRST], groups=groups, n_resamples=50)
+    assert list(metrics["accuracy"].values()) == pytest.approx(list(interval))
+
+
+def test_two_files_are_compared_question_by_question(folder, capsys) -> None:
+    document = as_json(capsys, "--predictions", "first.jsonl", "second.jsonl")
+    first, second = (values(entry["metrics"]) for entry in document["files"])
+    (difference,) = document["differences"]
+    assert (difference["file"], difference["minus"]) == ("second.jsonl", "first.jsonl")
+    assert values(difference["metrics"]) == pytest.approx({name: second[name] - first[name] for name in METRICS})
+    result = paired_difference(
+        "mean",
+        [[p.accuracy for p in SECOND]],
+        [[p.accuracy for p in FIRST]],
+        first_uids=[p.uid for p in SECOND],
+        second_uids=[p.uid for p in FIRST],
+        groups=[p.image_id for p in SECOND],
+        n_resamples=50,
+    )
+    assert list(difference["metrics"]["accuracy"].values()) == pytest.approx(list(result))
+
+
+@pytest.mark.parametrize("given", ["file", "0.62", "inf", "-inf"])
+def test_a_threshold_replaces_the_recorded_decisions(folder, capsys, given) -> None:
+    least = 0.62
+    if given == "file":
+        choice = empirical_threshold([0.62, 0.1], [1.0, 0.0], 0.1)
+        write_threshold(folder / "t.json", choice, folder / "first.jsonl", 30, "SequenceProbability()")
+    else:
+        least = float(given)
+    document = as_json(capsys, "--predictions", "first.jsonl", f"--threshold={'t.json' if given == 'file' else given}")
+    found = values(document["files"][0]["metrics"])
+    assert document["threshold"] == (given if "inf" in given else 0.62)
+    if given == "inf":
+        assert (found["abstention_rate"], found["selective_accuracy"]) == (1.0, None)
+        assert found["effective_reliability@100"] == 0.0
+    else:
+        assert found == pytest.approx(expected(FIRST, lambda p: p.confidence < least), abs=1e-9)
+
+
+def test_the_table_holds_every_number(folder, capsys) -> None:
+    assert main(["score", "--predictions", "first.jsonl", "second.jsonl", "--threshold", "inf", *ARGS]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split("  ")[-1].strip() == "second - first"
+    assert [line.split()[0] for line in lines[1:-1]] == list(METRICS)
+    interval = score(answers_of(FIRST), 50)["aurc"]
+    (line,) = [line for line in lines if line.startswith("aurc ")]
+    assert f"{interval.value:.4f} [{interval.low:.4f}, {interval.high:.4f}]" in line
+    difference = compare(answers_of(SECOND), answers_of(FIRST), 50)["aurc"]
+    assert line.endswith(
+        f"{difference.value:+.4f} [{difference.low:+.4f}, {difference.high:+.4f}] p={difference.p_value:.3f}"
+    )
+    (line,) = [line for line in lines if line.startswith("selective_accuracy")]
+    assert line.split()[1:] == ["-"] * 3  # nothing is answered
+
+
+def test_files_of_one_name_are_told_apart(folder, capsys) -> None:
+    write(folder / "other" / "first.jsonl", SECOND)
+    assert main(["score", "--predictions", "first.jsonl", "other/first.jsonl", *ARGS]) == 0
+    assert "other/first.jsonl - first.jsonl" in capsys.readouterr().out
+
+
+def test_one_picture_has_no_interval(folder, capsys) -> None:
+    write(folder / "one.jsonl", FIRST[:2])
+    metrics = as_json(capsys, "--predictions", "one.jsonl")["files"][0]["metrics"]
+    assert metrics["accuracy"]["low"] is None
+    assert main(["score", "--predictions", "one.jsonl"]) == 0
+    assert "[-]" in capsys.readouterr().out
+
+
+def test_row_order_never_matters() -> None:
+    shuffled = random.Random(1).sample(FIRST, len(FIRST))
+    assert np.allclose(
+        list(score(answers_of(FIRST), 20).values()),
+        list(score(answers_of(shuffled), 20).values()),
+        equal_nan=True,
+        atol=1e-12,
+    )
+
+
+def test_earlier_evaluations_are_scored(folder, capsys) -> None:
+    said = annotations(folder / "annotations.json", {0: ["red"] * 10, 1: ["red"] * 3 + ["blue"] * 7, 2: ["blue"] * 10})
+    rows = [{"question_id": i, "answer": "red", "confidence": c} for i, c in enumerate((0.2, 0.9, 0.5))]
+    (folder / "answers.json").write_text(json.dumps(rows))
+    document = as_json(capsys, "--predictions", "answers.json", "--annotations", str(said))
+    found = values(document["files"][0]["metrics"])
+    assert found["accuracy"] == pytest.approx(1.9 / 3)
+    assert found["abstention_rate"] == 0.0
+    assert found["aurc"] == pytest.approx((0.1 + 1.1 / 2 + 1.1 / 3) / 3)  # losses .1, 1, 0 in this order
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        ([], "the following arguments are required: --predictions"),
+        (["--predictions", "none.jsonl"], "none.jsonl"),
+        (["--predictions", "first.jsonl", "first.jsonl"], "one is given twice"),
+        (["--predictions", "first.jsonl", "--threshold", "nan"], "got nan; inf abstains"),
+        (["--predictions", "first.jsonl", "--threshold", "none.json"], "Expected a threshold file at none.json"),
+        (["--predictions", "first.jsonl", "--threshold", "first.jsonl"], "first.jsonl is none"),
+        (["--predictions", "first.jsonl", "--resamples", "0"], "--resamples of at least 1 but got 0"),
+        (["--predictions", "first.jsonl", "--dialect", "mine"], "invalid choice: 'mine'"),
+        (["--predictions", "first.jsonl", "part.jsonl"], "name the same samples"),
+        (["--predictions", "first.jsonl", "--threshold", "other.json"], "but other.json is for FirstTokenMargin()"),
+    ],
+)
+def test_mistakes_are_one_line(folder, capsys, args, message) -> None:
+    write(folder / "part.jsonl", FIRST[:30])
+    choice = empirical_threshold([0.6], [1.0], 0.1)
+    write_threshold(folder / "other.json", choice, folder / "first.jsonl", 30, "FirstTokenMargin()")
+    assert message in bad(capsys, *args)
+
+
+def test_wrong_rows_are_one_line(folder, capsys) -> None:
+    lines = (folder / "second.jsonl").read_text().splitlines()
+    lines[4] = json.dumps(json.loads(lines[4]) | {"confidence": math.nan})
+    (folder / "second.jsonl").write_text("\n".join(lines) + "\n")
+    said = bad(capsys, "--predictions", "first.jsonl", "second.jsonl")
+    assert "second.jsonl:5: expected finite numbers but got NaN" in said
