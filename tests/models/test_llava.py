@@ -114,7 +114,11 @@ def test_quantisation_and_adapters_hit_what_they_should(quantized: Llava) -> Non
     }
     counts = {tower: sum(bool(re.search(pattern, n)) for n in trained) for tower, pattern in towers.items()}
     blocks = base.config.vision_config.num_hidden_layers
-    assert counts == {"language": 2 * 7 * layers, "vision": 2 * 6 * blocks, "projector": 4}
+    assert counts == {
+        "language": 2 * 7 * layers,
+        "vision": 2 * (6 * blocks + 1),
+        "projector": 4,
+    }  # + 1: the patch embedding
     assert sum(counts.values()) == len(trained)
 
 

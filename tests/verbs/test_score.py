@@ -65,6 +65,8 @@ def expected(rows, abstains) -> dict[str, float]:
         "aurc_geifman": oracle.aurc(confidence, correctness, "geifman"),
         "excess_aurc": area - best_area,
         "augrc": oracle.augrc(confidence, correctness),
+        "excess_augrc": oracle.augrc(confidence, correctness) - oracle.augrc(range(60), sorted(correctness)),
+        "auroc": oracle.auroc(confidence, correctness),
         "prediction_rejection_ratio": (area - random_area) / (best_area - random_area),
         **{
             f"coverage_at_risk@{r}": oracle.coverage_at_risk(confidence, correctness, r) for r in (0.01, 0.05, 0.1, 0.2)
