@@ -150,7 +150,7 @@ def main() -> None:
         "command": "make results",
         "machine": machine(),
         "seconds": {**seconds, "total": sum(sum(v.values()) for v in seconds.values())},
-        "attack": "L∞ PGD, ε = 8/255, 10 steps, on the in-domain test set",
+        "attack": "L∞ PGD, ε = 1.5/255, 10 steps, on the in-domain test set",
         **summarise(cells, args.seeds),
     }
     args.out.mkdir(parents=True, exist_ok=True)
