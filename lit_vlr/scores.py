@@ -14,13 +14,16 @@ from lit_vlr.functional import (
     Interval,
     PairedDifference,
     abstention_rate,
+    adaptive_calibration_error,
     augrc,
-    auroc,
     aurc,
+    auroc,
+    brier_score,
     coverage_at_risk,
     effective_reliability,
     excess_augrc,
     excess_aurc,
+    expected_calibration_error,
     group_bootstrap,
     paired_difference,
     prediction_rejection_ratio,
@@ -37,6 +40,19 @@ Metric: TypeAlias = Callable[[_Floats, _Floats, _Floats], Any]
 def _of_order(metric: Callable[..., Any], **given: Any) -> Metric:  # noqa: ANN401 - the metrics' own arguments
     """A metric that asks neither for a threshold nor for decisions."""
     return lambda confidence, correctness, _: metric(confidence, correctness, **given)
+
+
+def _of_probability(metric: Callable[..., Any]) -> Metric:
+    """A metric of confidences that claim to be probabilities; NaN for margins, entropies and other scores.
+
+    A resample may lie in [0, 1] where the whole does not; the value is NaN then, and no interval is shown.
+    """
+
+    def probability(confidence: _Floats, correctness: _Floats, _: _Floats) -> Any:  # noqa: ANN401
+        inside = confidence.min() >= 0 and confidence.max() <= 1
+        return metric(confidence, correctness) if inside else np.nan
+
+    return probability
 
 
 def _of_decisions(confidence: _Floats, correctness: _Floats, abstained: _Floats, cost: float) -> Any:  # noqa: ANN401
@@ -56,6 +72,9 @@ METRICS: dict[str, Metric] = {
     "augrc": _of_order(augrc),
     "excess_augrc": _of_order(excess_augrc),
     "auroc": _of_order(auroc),
+    "expected_calibration_error": _of_probability(expected_calibration_error),
+    "adaptive_calibration_error": _of_probability(adaptive_calibration_error),
+    "brier_score": _of_probability(brier_score),
     "prediction_rejection_ratio": _of_order(prediction_rejection_ratio),
     **{f"coverage_at_risk@{r:g}": _of_order(coverage_at_risk, max_risk=r) for r in (0.01, 0.05, 0.1, 0.2)},
     **{f"risk_at_coverage@{c:g}": _of_order(risk_at_coverage, coverage=c) for c in (0.5, 0.8)},

@@ -67,6 +67,9 @@ def expected(rows, abstains) -> dict[str, float]:
         "augrc": oracle.augrc(confidence, correctness),
         "excess_augrc": oracle.augrc(confidence, correctness) - oracle.augrc(range(60), sorted(correctness)),
         "auroc": oracle.auroc(confidence, correctness),
+        "expected_calibration_error": oracle.expected_calibration_error(confidence, correctness, 15),
+        "adaptive_calibration_error": oracle.adaptive_calibration_error(confidence, correctness, 15),
+        "brier_score": oracle.brier_score(confidence, correctness),
         "prediction_rejection_ratio": (area - random_area) / (best_area - random_area),
         **{
             f"coverage_at_risk@{r}": oracle.coverage_at_risk(confidence, correctness, r) for r in (0.01, 0.05, 0.1, 0.2)
@@ -86,6 +89,13 @@ def test_every_metric_equals_its_oracle(folder, capsys) -> None:
     assert list(entry["metrics"]) == list(METRICS)
     assert values(entry["metrics"]) == pytest.approx(expected(FIRST, lambda p: p.abstained), abs=1e-9)
     assert document["differences"] == []
+
+
+def test_scores_that_are_no_probabilities_have_no_calibration(folder, capsys) -> None:
+    write(folder / "logits.jsonl", [replace(p, confidence=10 * p.confidence - 5) for p in FIRST])
+    metrics = as_json(capsys, "--predictions", "logits.jsonl")["files"][0]["metrics"]
+    undefined = {name for name, entry in metrics.items() if entry["value"] is None}
+    assert undefined == {"expected_calibration_error", "adaptive_calibration_error", "brier_score"}
 
 
 def test_intervals_are_over_pictures(folder, capsys) -> None:
