@@ -44,6 +44,9 @@ class Compose(Perturbation):
             {name: value for p in self.perturbations for name, value in p.high.items()},
         )
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.perturbations!r})"
+
     def shapes(self, image_shape: tuple[int, ...] | None) -> dict[str, tuple[int, ...]]:
         """The parts' shapes together."""
         return {name: shape for p in self.perturbations for name, shape in p.shapes(image_shape).items()}
