@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo test lint types wheel results base-model bench-aurc bench-guarantee bench-vqa clean
+.PHONY: demo test lint types wheel results base-model bench-aurc bench-guarantee bench-perturbations bench-vqa clean
 
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -40,6 +40,9 @@ bench-aurc: $(INSTALLED)    ## time of AURC of a million answers beside one args
 
 bench-guarantee: $(INSTALLED)   ## how often a promised risk is broken in domain, out of it and under attack
 	$(BIN)/python -m benchmarks.guarantee_ood
+
+bench-perturbations: $(INSTALLED)   ## time of every perturbation, forward and backward
+	$(BIN)/python -m benchmarks.perturbation_cost
 
 bench-vqa: $(INSTALLED)     ## time of VQA accuracy on the VizWiz validation annotations (in ../shared/data)
 	$(BIN)/python -m benchmarks.vqa_accuracy_speed
