@@ -2,9 +2,44 @@
 
 from lit_vlr_callbacks.perturbations.base import Params, Perturbation
 from lit_vlr_callbacks.perturbations.brightness import Brightness
+from lit_vlr_callbacks.perturbations.color import ColorShift, Hue, Saturation
 from lit_vlr_callbacks.perturbations.compose import Compose
 from lit_vlr_callbacks.perturbations.contrast import Contrast
+from lit_vlr_callbacks.perturbations.erasing import Erasing
+from lit_vlr_callbacks.perturbations.gamma import Gamma
+from lit_vlr_callbacks.perturbations.jpeg import Jpeg
+from lit_vlr_callbacks.perturbations.l0 import L0
+from lit_vlr_callbacks.perturbations.l1 import L1
+from lit_vlr_callbacks.perturbations.l2 import L2
 from lit_vlr_callbacks.perturbations.linf import Linf
+from lit_vlr_callbacks.perturbations.noise import GaussianNoise, PlasmaIllumination
+from lit_vlr_callbacks.perturbations.patch import Patch
 from lit_vlr_callbacks.perturbations.rotate import Rotate
+from lit_vlr_callbacks.perturbations.tones import Equalize, Posterize, Solarize
+from lit_vlr_callbacks.perturbations.typographic import Typographic
 
-__all__ = ["Brightness", "Compose", "Contrast", "Linf", "Params", "Perturbation", "Rotate"]
+__all__ = [
+    "L0",
+    "L1",
+    "L2",
+    "Brightness",
+    "ColorShift",
+    "Compose",
+    "Contrast",
+    "Equalize",
+    "Erasing",
+    "Gamma",
+    "GaussianNoise",
+    "Hue",
+    "Jpeg",
+    "Linf",
+    "Params",
+    "Patch",
+    "Perturbation",
+    "PlasmaIllumination",
+    "Posterize",
+    "Rotate",
+    "Saturation",
+    "Solarize",
+    "Typographic",
+]
