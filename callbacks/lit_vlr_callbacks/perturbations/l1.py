@@ -72,12 +72,14 @@ class L1(NormBall):
     def _shrink(self, size: Tensor, room: Tensor, radius: float) -> Tensor:
         """The nearest is (size - cut) clipped to [0, room]; the cut at which its sum is the radius is to be found.
 
-        The sum falls with the cut and is piecewise linear, but neither convex nor concave: Newton's step is taken
-        where it falls inside the interval that is left, and the middle otherwise. The upper end is always feasible.
+        The sum falls with the cut and is piecewise linear, but neither convex nor concave: Newton's step from the lower
+        end is taken where it falls inside the interval that is left, and the middle otherwise. The upper end is always
+        feasible; the step aims a little inside, so that rounding does not leave it just outside.
         """
+        aim = radius * (1 - _TOLERANCE / 2)
         low = torch.zeros_like(size[:, :1])
         high = size.amax(1, keepdim=True)
-        cut, used = low, torch.zeros_like(low)
+        cut, following, used = low, low, torch.zeros_like(low)
         for step in range(_STEPS):
             left = (size - cut).clamp_min(0.0).minimum(room)
             total = left.sum(1, keepdim=True)
@@ -87,8 +89,8 @@ class L1(NormBall):
             if ((high == 0) | (used >= radius * (1 - _TOLERANCE))).all():
                 break
             slope = ((left > 0) & (left < room)).sum(1, keepdim=True).clamp_min(1)
-            newton = cut + (total - radius) / slope
+            following = torch.where(feasible, following, cut + (total - aim) / slope)
             middle = (low + high) / 2
-            inside = (newton > low) & (newton < high)
-            cut = middle if step % 3 == 2 else torch.where(inside, newton, middle)
-        return (size - high).clamp_min(0.0).minimum(room)
+            inside = (following > low) & (following < high)
+            cut = middle if step % 3 == 2 else torch.where(inside, following, middle)
+        return (size - low).clamp_min(0.0).minimum(room)
