@@ -51,6 +51,11 @@ class Compose(Perturbation):
         """The parts' shapes together."""
         return {name: shape for p in self.perturbations for name, shape in p.shapes(image_shape).items()}
 
+    def neutral(self, n: int, *, image_shape: tuple[int, ...] | None = None) -> Params:
+        """The parts' identities together."""
+        parts = [p.neutral(n, image_shape=image_shape) for p in self.perturbations]
+        return {name: value for part in parts for name, value in part.items()}
+
     def sample(
         self, n: int, generator: torch.Generator | None = None, *, image_shape: tuple[int, ...] | None = None
     ) -> Params:
