@@ -4,7 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo test lint types wheel results base-model bench-aurc bench-guarantee bench-perturbations bench-vqa clean
+.PHONY: demo test lint types wheel results base-model clean
+.PHONY: bench-abstainer bench-aurc bench-guarantee bench-perturbations bench-vqa
 
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -34,6 +35,9 @@ results: $(INSTALLED)       ## the figures of the README: three seeds, about an 
 
 base-model: $(INSTALLED)    ## pre-train the embedded model again: about an hour on two cores
 	$(BIN)/python -m scripts.tiny_llava --out lit_vlr/assets/tiny_llava
+
+bench-abstainer: $(INSTALLED)   ## attacks on the abstainer beside the usual one, on a run of `make results`
+	$(BIN)/python -m benchmarks.abstainer_attack
 
 bench-aurc: $(INSTALLED)    ## time of AURC of a million answers beside one argsort
 	$(BIN)/python -m benchmarks.aurc_speed
