@@ -3,10 +3,11 @@
 Nothing here knows of vision-language models: a module needs only ``attack_loss(images, batch)``.
 """
 
-from lit_vlr_callbacks.adversarial import AdversarialEvaluation, AdversarialTraining
 from lit_vlr_callbacks.checks import AttackVerdict, check_attack
+from lit_vlr_callbacks.evaluation import AdversarialEvaluation
 from lit_vlr_callbacks.isolation import attack_batch
 from lit_vlr_callbacks.protocols import SupportsAttack
+from lit_vlr_callbacks.training import AdversarialTraining
 
 __all__ = [
     "AdversarialEvaluation",
