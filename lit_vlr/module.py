@@ -99,6 +99,15 @@ class SelectiveVLM(LightningModule):
         attacked = batch.with_images(images)
         return answer_cross_entropy(self.family(attacked), len(batch))
 
+    def attack_logits(self, images: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+        """What is said of the true answer's tokens, teacher-forced; see `lit_vlr_callbacks.SupportsLogits`.
+
+        Returns:
+            Logits (N, V) at the answer tokens, and the row of each, (N,).
+        """
+        output = self.family(batch.with_images(images))
+        return output.answer_logits, output.answer_rows
+
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """One step; the only place where per-sample losses are reduced."""
         loss: Tensor = self.objective(self.family(batch), batch).mean()
