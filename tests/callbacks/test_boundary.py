@@ -59,9 +59,17 @@ def test_public_names() -> None:
         "AdversarialEvaluation",
         "AdversarialTraining",
         "AttackVerdict",
+        "Candidates",
+        "SupportsAbstentionAttack",
         "SupportsAttack",
+        "SupportsLogits",
         "attack_batch",
         "check_attack",
     }
-    for package in (lit_vlr_callbacks, lit_vlr_callbacks.attacks, lit_vlr_callbacks.perturbations):
+    for package in (
+        lit_vlr_callbacks,
+        lit_vlr_callbacks.attacks,
+        lit_vlr_callbacks.perturbations,
+        lit_vlr_callbacks.training,
+    ):
         assert all(hasattr(package, name) for name in package.__all__)
