@@ -36,6 +36,8 @@ class ParamFile:
         full: whether a sample has found no room.
     """
 
+    _map: Any = None  # the open memory map
+
     def __init__(self, path: Path, values: int, max_bytes: int, run: int, resume: bool) -> None:
         self.path = path
         self._dtype = np.dtype([("key", "<u8"), ("version", "<i8", (2,)), ("code", "u1", (2, values))])
@@ -45,7 +47,6 @@ class ParamFile:
         if not self.resumed:
             path.unlink(missing_ok=True)
             path.touch()
-        self._map: Any = None
         self._resize(max(path.stat().st_size // self._dtype.itemsize, min(_FIRST_ROWS, self._max_rows), 1))
         self._map["key"][_HEADER] = run
         self._rows = {key: row for row, key in enumerate(self._map["key"].tolist()) if key and row != _HEADER}
