@@ -49,7 +49,8 @@ def fit(mode, folder, *callbacks, **settings):
     attack = FGSM(Linf(8 / 255)) if mode == "free" else PGD(Linf(8 / 255), steps=2, random_start=start, keep_best=False)
     module = Split()
     training = AdversarialTraining(attack, mode=mode)
-    run = trainer(training, *callbacks, max_epochs=2, default_root_dir=folder, use_distributed_sampler=False, **settings)
+    settings = {"max_epochs": 2, "default_root_dir": folder, "use_distributed_sampler": False, **settings}
+    run = trainer(training, *callbacks, **settings)
     run.fit(module)
     return [parameter.detach() for parameter in module.parameters()]
 
