@@ -4,8 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo test lint types wheel results base-model clean
-.PHONY: bench-abstainer bench-aurc bench-guarantee bench-perturbations bench-vqa
+.PHONY: demo test lint types wheel results modes base-model clean
+.PHONY: bench-abstainer bench-aurc bench-guarantee bench-perturbations bench-training bench-vqa
 
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -33,6 +33,9 @@ wheel: $(INSTALLED)         ## build the wheel and test it from outside of the c
 results: $(INSTALLED)       ## the figures of the README: three seeds, about an hour on two cores
 	PATH="$(CURDIR)/$(BIN):$$PATH" python -m scripts.results
 
+modes: $(INSTALLED)         ## what each mode of adversarial training buys and costs: about half an hour on two cores
+	PATH="$(CURDIR)/$(BIN):$$PATH" python -m scripts.modes
+
 base-model: $(INSTALLED)    ## pre-train the embedded model again: about an hour on two cores
 	$(BIN)/python -m scripts.tiny_llava --out lit_vlr/assets/tiny_llava
 
@@ -47,6 +50,9 @@ bench-guarantee: $(INSTALLED)   ## how often a promised risk is broken in domain
 
 bench-perturbations: $(INSTALLED)   ## time of every perturbation, forward and backward
 	$(BIN)/python -m benchmarks.perturbation_cost
+
+bench-training: $(INSTALLED)    ## time of a training step in each mode beside a clean step
+	$(BIN)/python -m benchmarks.adversarial_cost
 
 bench-vqa: $(INSTALLED)     ## time of VQA accuracy on the VizWiz validation annotations (in ../shared/data)
 	$(BIN)/python -m benchmarks.vqa_accuracy_speed

@@ -101,6 +101,15 @@ class SelectiveVLM(LightningModule):
         attacked = batch.with_images(images)
         return answer_cross_entropy(self.family(attacked), len(batch))
 
+    def attack_logits(self, images: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+        """What is said of the true answer's tokens, teacher-forced; see `lit_vlr_callbacks.SupportsLogits`.
+
+        Returns:
+            Logits (N, V) at the answer tokens, and the row of each, (N,).
+        """
+        output = self.family(batch.with_images(images))
+        return output.answer_logits, output.answer_rows
+
     def attack_candidates(self, images: Tensor, batch: Batch, threshold: float | None = None) -> Candidates:
         """What it may answer, for attacks on its abstention; see `lit_vlr_callbacks.SupportsAbstentionAttack`."""
         least = float(self.threshold) if threshold is None else threshold

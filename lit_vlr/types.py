@@ -70,14 +70,21 @@ class Batch:
     def __len__(self) -> int:
         return len(self.samples)
 
+    @property
+    def uids(self) -> tuple[str, ...]:
+        """What tells a sample from all others, in row order; also read as ``batch["uids"]``."""
+        return tuple(sample.uid for sample in self.samples)
+
     def __getitem__(self, key: str) -> Any:  # noqa: ANN401 - the entries have different types
-        if key not in {f.name for f in fields(self)}:
-            raise KeyError(f"Expected one of {[f.name for f in fields(self)]} but got {key!r}")
-        return getattr(self, key)
+        return self.uids if key == "uids" else getattr(self, self._field(key))
 
     def __setitem__(self, key: str, value: Any) -> None:  # noqa: ANN401
-        self[key]  # raises on an unknown name
-        setattr(self, key, value)
+        setattr(self, self._field(key), value)
+
+    def _field(self, key: str) -> str:
+        if key not in {f.name for f in fields(self)}:
+            raise KeyError(f"Expected one of {[f.name for f in fields(self)]} but got {key!r}")
+        return key
 
     def with_images(self, images: Tensor | list[Tensor]) -> Batch:
         """The same questions on other pictures."""

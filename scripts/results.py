@@ -10,9 +10,6 @@ import argparse
 import json
 import os
 import platform
-import subprocess
-import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -23,8 +20,8 @@ from lit_vlr.functional import aurc, group_bootstrap
 from lit_vlr.predictions import read_predictions
 from lit_vlr.types import Prediction
 from lit_vlr.versions import versions
+from scripts.cells import MAIN_JOB, run_cell
 
-SHARED = ("base", "model/tiny_llava", "data/scenes", "objective/sft")
 ARMS = {"base": "attack/eval_linf_pgd", "standard": "attack/eval_linf_pgd", "adversarial": "attack/linf_pgd"}
 SETS = (
     "test",
@@ -38,30 +35,11 @@ SETS = (
 ATTACKED = "test+linf_pgd"
 
 
-def run(verb: str, arm: str, seed: int, folder: Path, *more: str) -> None:
-    """One verb of the command line, as a user would call it."""
-    names = (*SHARED, ARMS[arm], "experiment/results")
-    files = [part for name in names for part in ("--config", f"configs/{name}.yaml")]
-    seeds = [f"--seed_everything={seed}", f"--data.init_args.order_seed={seed}"]
-    command = [sys.executable, "-m", "lit_vlr.cli", verb, *files, *seeds, f"--trainer.default_root_dir={folder}", *more]
-    print(f"== {arm}, seed {seed}: {verb}", flush=True)
-    subprocess.run(command, check=True)
-
-
 def cell(arm: str, seed: int, root: Path) -> dict[str, list[Prediction]]:
     """Fit (but for the base) and test one arm with one seed; returns its predictions by set."""
     folder = root / f"{arm}-{seed}"
-    timing = folder / "seconds.json"
-    seconds: dict[str, float] = json.loads(timing.read_text()) if timing.exists() else {}
-    checkpoint = folder / "checkpoints" / "last.ckpt"
-    for verb in ("test",) if arm == "base" else ("fit", "test"):
-        if verb in seconds:
-            continue
-        started = time.time()
-        tested = [f"--ckpt_path={checkpoint}"] if verb == "test" and arm != "base" else []
-        run(verb, arm, seed, folder, *tested)
-        seconds[verb] = time.time() - started
-        timing.write_text(json.dumps(seconds))
+    names = (*MAIN_JOB, ARMS[arm], "experiment/results")
+    run_cell(f"{arm}, seed {seed}", names, seed, folder, fit=arm != "base")
     return {name: read_predictions(folder / "predictions" / f"{name}.jsonl") for name in SETS}
 
 

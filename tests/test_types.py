@@ -25,6 +25,12 @@ def test_entries_are_read_and_written_by_name(batch: Batch) -> None:
         batch["pictures"] = 1
 
 
+def test_uids_are_read_like_an_entry_and_follow_from_the_samples(batch: Batch) -> None:
+    assert batch["uids"] == batch.uids == ("u",)
+    with pytest.raises(KeyError, match="Expected one of"):
+        batch["uids"] = ("v",)
+
+
 def test_to_moves_tensors_and_lists_and_keeps_the_rest(batch: Batch) -> None:
     moved = batch.with_images([torch.zeros(3, 2, 2)]).to("meta")
     assert moved.input_ids.device.type == "meta"

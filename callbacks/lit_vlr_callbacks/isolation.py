@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from typing import Any
@@ -14,7 +14,7 @@ from torch import Tensor
 from lit_vlr_callbacks.attacks.abstention import AbstentionObjective, Goal
 from lit_vlr_callbacks.attacks.base import Attack, AttackResult, LossFn
 from lit_vlr_callbacks.batch import ordinary, read_images
-from lit_vlr_callbacks.protocols import SupportsAbstentionAttack, SupportsAttack
+from lit_vlr_callbacks.protocols import Logits, SupportsAbstentionAttack, SupportsAttack, SupportsLogits
 
 
 def require_attackable(pl_module: LightningModule) -> SupportsAttack:
@@ -27,6 +27,20 @@ def require_attackable(pl_module: LightningModule) -> SupportsAttack:
         raise TypeError(
             f"Expected a module with `attack_loss(images, batch)` but {type(pl_module).__name__} has none; add one "
             "that returns the loss of each sample, (B,)"
+        )
+    return pl_module
+
+
+def require_logits(pl_module: LightningModule) -> SupportsLogits:
+    """The module as something whose answers on two pictures can be compared.
+
+    Raises:
+        TypeError: if it has no ``attack_logits``.
+    """
+    if not isinstance(pl_module, SupportsLogits):
+        raise TypeError(
+            f"Expected a module with `attack_logits(images, batch)` but {type(pl_module).__name__} has none; add one "
+            "that returns the logits of each sample, (B, K)"
         )
     return pl_module
 
@@ -86,15 +100,7 @@ def isolated_loss(
         objective: what is wanted of a module that abstains; what is yielded is then a `Goal`.
         image_key: name or index of the pictures in the batch; an objective looks at the clean ones first.
     """
-    on_cpu = device.type == "cpu"
-    with (
-        # First: what is created below must not be an inference tensor. This also switches gradients on.
-        torch.inference_mode(False),
-        torch.enable_grad(),
-        torch.random.fork_rng([] if on_cpu else [device], device_type="cuda" if on_cpu else device.type),
-        _frozen(pl_module),
-        _evaluating(pl_module),
-    ):
+    with _isolated(pl_module, device):
         rest = ordinary(batch)
         if objective is not None:
             yield _goal(pl_module, objective, rest, image_key)
@@ -124,6 +130,44 @@ def _goal(pl_module: LightningModule, objective: AbstentionObjective, batch: Any
             return candidates.score(images)
 
     return Goal(objective, replace(candidates, score=score), images)
+
+
+@contextmanager
+def isolated_logits(
+    pl_module: LightningModule,
+    batch: Any,  # noqa: ANN401
+    device: torch.device,
+) -> Iterator[Callable[[Tensor], Logits]]:
+    """The module's ``attack_logits`` on ``batch`` as a function of the pictures alone; see `isolated_loss`."""
+    module = require_logits(pl_module)
+    with _isolated(pl_module, device):
+        rest = ordinary(batch)
+
+        def logits_fn(images: Tensor) -> Logits:
+            with _model_precision(pl_module):
+                return module.attack_logits(images, rest)
+
+        yield logits_fn
+
+
+@contextmanager
+def _isolated(pl_module: LightningModule, device: torch.device) -> Iterator[None]:
+    """Whatever is computed of the module inside leaves no trace in it; see `isolated_loss`."""
+    with (
+        # First: what is created below must not be an inference tensor. This also switches gradients on.
+        torch.inference_mode(False),
+        torch.enable_grad(),
+        forked_random_state(device),
+        _frozen(pl_module),
+        _evaluating(pl_module),
+    ):
+        yield
+
+
+def forked_random_state(device: torch.device) -> AbstractContextManager[None]:
+    """The global random state, of the CPU and of ``device``, is on leaving what it was on entering."""
+    on_cpu = device.type == "cpu"
+    return torch.random.fork_rng([] if on_cpu else [device], device_type="cuda" if on_cpu else device.type)
 
 
 @contextmanager

@@ -230,7 +230,7 @@ def test_bad_input_is_refused_in_a_fit(change: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"mode": "trades"}, "`mode` as 'standard' or 'mixed' but got 'trades'"),
+        ({"mode": "mart"}, r"`mode` as one of \['standard', .*'warm'\] or a Mode but got 'mart'"),
         ({"adversarial_fraction": 1.5}, r"`adversarial_fraction` in \[0, 1\]"),
         ({"every_n_batches": 0}, "`every_n_batches` of at least 1"),
         ({"warmup_steps": -1}, "`warmup_steps` of at least 0"),

@@ -62,8 +62,14 @@ def test_public_names() -> None:
         "Candidates",
         "SupportsAbstentionAttack",
         "SupportsAttack",
+        "SupportsLogits",
         "attack_batch",
         "check_attack",
     }
-    for package in (lit_vlr_callbacks, lit_vlr_callbacks.attacks, lit_vlr_callbacks.perturbations):
+    for package in (
+        lit_vlr_callbacks,
+        lit_vlr_callbacks.attacks,
+        lit_vlr_callbacks.perturbations,
+        lit_vlr_callbacks.training,
+    ):
         assert all(hasattr(package, name) for name in package.__all__)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from typing import Self
 
 import torch
 from lightning.pytorch.utilities import rank_zero_warn
@@ -70,6 +71,7 @@ class PGD(Attack):
         self.random_start = random_start
         self.momentum = momentum
         self.keep_best = keep_best
+        self.start: Params | None = None
         self._warned: set[str] = set()  # shared with scaled copies: one warning an attack
 
     @property
@@ -88,6 +90,12 @@ class PGD(Attack):
         other.steps = 1
         return other
 
+    def starting_at(self, params: Params) -> Self:
+        """The same attack with its first restart starting at ``params``, {name: (B, ...)}."""
+        other = copy.copy(self)
+        other.start = params
+        return other
+
     def attack(self, loss_fn: LossFn, images: Tensor, *, generator: torch.Generator | None = None) -> AttackResult:
         """Search; see `Attack.attack`.
 
@@ -99,8 +107,7 @@ class PGD(Attack):
         size = self.default_step_size if self.step_size is None else self.step_size
         worst = Worst()
         for restart in range(self.restarts):
-            at_identity = restart == 0 and not self.random_start
-            params = self._neutral(images) if at_identity else self._draw(images, generator)
+            params = self._start(restart, images, generator)
             direction = {name: torch.zeros_like(value) for name, value in params.items()}
             for _ in range(self.steps):
                 loss, gradient = self._gradient(loss_fn, images, params)
@@ -114,6 +121,13 @@ class PGD(Attack):
                 worst.params, worst.loss = params, loss
         passes = self.restarts * (self.steps + self.keep_best)
         return self._result(images, worst.params, worst.loss, passes)
+
+    def _start(self, restart: int, images: Tensor, generator: torch.Generator) -> Params:
+        if restart == 0 and self.start is not None:
+            return self.perturbation.project(self.start, images)
+        if restart == 0 and not self.random_start:
+            return self._neutral(images)
+        return self._draw(images, generator)
 
     def _accumulate(self, direction: Tensor, gradient: Tensor) -> Tensor:
         if self.momentum == 0:
