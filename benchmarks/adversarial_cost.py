@@ -147,9 +147,9 @@ def table(results: list[dict[str, Any]]) -> str:
 def main() -> None:
     """Measure and write."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rows", type=int, default=32, help="of a batch")
-    parser.add_argument("--steps", type=int, default=6, help="timed in each fit; a multiple of 3 for every 3rd batch")
-    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--rows", type=int, default=16, help="of a batch")
+    parser.add_argument("--steps", type=int, default=3, help="timed in each fit; a multiple of 3 for every 3rd batch")
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=1, help="of torch")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
     args = parser.parse_args()
