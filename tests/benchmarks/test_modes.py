@@ -22,12 +22,12 @@ def test_figures_by_hand() -> None:
         {"test": [said("1", 1.0), said("2", 1.0)], "test+linf_pgd": [said("1", 1.0), said("2", 0.0)]},
         {"test": [said("1", 1.0), said("2", 0.0)], "test+linf_pgd": [said("1", 0.0), said("2", 0.0)]},
     ]
-    row = modes.summarise(cells, [10.0, 20.0])
-    assert (row["seeds"], row["n"], row["fit_seconds"]) == (2, 2, 15.0)
+    row = modes.summarise(cells, [{"fit": 10.0, "fit_cpu": 4.0}, {"fit": 20.0, "fit_cpu": 8.0}])
+    assert (row["seeds"], row["n"], row["fit_seconds"], row["fit_cpu_seconds"]) == (2, 2, 15.0, 6.0)
     assert [row[key]["value"] for key in ("clean", "robust", "attack_takes")] == [0.75, 0.25, 0.5]
-    text = modes.table({"none": {**row, "fit_seconds": 5.0}, "free": row})
+    text = modes.table({"none": {**row, "fit_cpu_seconds": 2.0}, "free": row})
     assert "| free | 75.0 [" in text
-    assert text.splitlines()[3].endswith("| 15 | 3.0 |")
+    assert text.splitlines()[3].endswith("| 15 | 6 | 3.0 |")
 
 
 def test_every_mode_has_a_file_of_its_own() -> None:
