@@ -47,6 +47,7 @@ def ask(checkpoint: Path, image: Path, question: str, threshold: Path | None = N
     sample = Sample(uid=str(image), image=Path(image), image_id=str(image), question=question)
     (prediction,) = module.answer(module.family.collate([sample], [""]).to(module.device))
     least = float(module.threshold)
+    expected = "" if prediction.calibrated is None else f", expected accuracy {prediction.calibrated:.3f}"
     if prediction.abstained:
-        return f"(abstains: confidence {prediction.confidence:.3f} is below the threshold {least:.3f})"
-    return f"{prediction.answer}  (confidence {prediction.confidence:.3f}, threshold {least:.3f})"
+        return f"(abstains: confidence {prediction.confidence:.3f} is below the threshold {least:.3f}{expected})"
+    return f"{prediction.answer}  (confidence {prediction.confidence:.3f}, threshold {least:.3f}{expected})"
