@@ -21,7 +21,7 @@ def render(template: str, **values: Any) -> str:  # noqa: ANN401 - whatever the 
     """
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     folder = files("lit_vlr.report")
-    style = Markup(folder.joinpath("style.css").read_text(encoding="utf-8"))  # noqa: S704 - the package's own
+    style = Markup(folder.joinpath("style.css").read_text(encoding="utf-8"))
     page = environment.from_string(folder.joinpath(template).read_text(encoding="utf-8"))
     return page.render(style=style, version=__version__, **values)
 

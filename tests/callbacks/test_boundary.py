@@ -59,6 +59,8 @@ def test_public_names() -> None:
         "AdversarialEvaluation",
         "AdversarialTraining",
         "AttackVerdict",
+        "Candidates",
+        "SupportsAbstentionAttack",
         "SupportsAttack",
         "attack_batch",
         "check_attack",
