@@ -180,8 +180,8 @@ def _score_answers(
     if missing := [key for key in questions if key not in seen]:
         few = ", ".join(map(str, missing[:5])) + (", …" if len(missing) > 5 else "")
         message = (
-            f"expected an answer to each of the {len(questions)} questions of {annotations} but {len(missing)} have none "
-            f"({few}); answer all of them"
+            f"expected an answer to each of the {len(questions)} questions of {annotations} but {len(missing)} have "
+            f"none ({few}); answer all of them"
         )
         raise PredictionsFormatError(path, None, None, "question_id", message)
     return predictions
@@ -225,7 +225,7 @@ def _read_annotations(path: Path) -> dict[int, _Question]:
         if answers is None or len(answers) < 2:
             found = [answer.row.get("answer") for answer in rows]
             row.fail("answers", f"Expected the answers of at least two annotators but got {quote(found)}")
-        kinds = {name: record.row[name] for name in ("question_type", "answer_type") if name in record.row}
+        kinds: dict[str, Any] = {name: record.row.get(name) for name in ("question_type", "answer_type")}
         metadata = {name: kind for name, kind in kinds.items() if isinstance(kind, str)}
         questions[key] = _Question(_image_id(row), answers, _texts(rows, "answer_confidence"), metadata)
     return questions
@@ -234,7 +234,8 @@ def _read_annotations(path: Path) -> dict[int, _Question]:
 def _texts(rows: list[Record], field: str) -> tuple[str, ...] | None:
     """A field of every row; None unless all have text there."""
     values = [row.row.get(field) for row in rows]
-    return tuple(values) if all(isinstance(value, str) for value in values) else None
+    texts = tuple(value for value in values if isinstance(value, str))
+    return texts if len(texts) == len(values) else None
 
 
 def _image_id(row: Record) -> str:

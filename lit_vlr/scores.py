@@ -16,7 +16,7 @@ from lit_vlr.functional.groups import Label, worst_of
 from lit_vlr.types import Prediction
 from lit_vlr.weighted import HIGHER_IS_BETTER, METRICS, Answers, Floats, Weighted
 
-__all__ = ["METRICS", "Answers", "GroupScores", "answers_of", "compare", "score", "score_groups"]
+__all__ = ["HIGHER_IS_BETTER", "METRICS", "Answers", "GroupScores", "answers_of", "compare", "score", "score_groups"]
 
 
 class GroupScores(NamedTuple):
@@ -92,9 +92,11 @@ def compare(first: Answers, second: Answers, n_resamples: int = 500) -> dict[str
                 "what is resampled: score the sets apart"
             )
     resampler = GroupResampler(first.images, len(first.images), n_resamples)
-    one, other = _values(first), _values(second)
+    value, subtracted = _values(first), _values(second)
     resampled, others = _resampled(first, resampler), _resampled(second, resampler)
-    return {name: resampler.difference(one[name] - other[name], resampled[name] - others[name]) for name in METRICS}
+    return {
+        name: resampler.difference(value[name] - subtracted[name], resampled[name] - others[name]) for name in METRICS
+    }
 
 
 def score_groups(answers: Answers) -> GroupScores:
