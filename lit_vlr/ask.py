@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import sys
 from pathlib import Path
 
@@ -44,7 +45,9 @@ def ask(checkpoint: Path, image: Path, question: str, threshold: Path | None = N
     module = load_module(Path(checkpoint))
     if chosen is not None:
         print(f"lit-vlr: {apply_threshold(module, chosen)}", file=sys.stderr)
-    sample = Sample(uid=str(image), image=Path(image), image_id=str(image), question=question)
+    # Sampled confidences are seeded by the uid: the same picture gives the same one wherever the file lies.
+    uid = hashlib.sha256(Path(image).read_bytes()).hexdigest()
+    sample = Sample(uid=uid, image=Path(image), image_id=uid, question=question)
     (prediction,) = module.answer(module.family.collate([sample], [""]).to(module.device))
     least = float(module.threshold)
     expected = "" if prediction.calibrated is None else f", expected accuracy {prediction.calibrated:.3f}"
