@@ -6,6 +6,7 @@ import argparse
 import json
 import math
 from collections.abc import Mapping, Sequence
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -106,9 +107,23 @@ def _threshold(given: str, files: Sequence[Path]) -> tuple[float, ThresholdFile 
 
 
 def _names(files: Sequence[Path]) -> list[str]:
-    """What the files are called: their stems, or whole where two are equal."""
-    names = [file.stem for file in files]
-    return names if len(set(names)) == len(names) else [str(file) for file in files]
+    """What the files are called: their stems; where two are equal, where the paths differ, or the whole paths."""
+    for names in ([file.stem for file in files], _differing(files)):
+        if len(set(names)) == len(names) and all(names):
+            return names
+    return [str(file) for file in files]
+
+
+def _differing(files: Sequence[Path]) -> list[str]:
+    """The parts of the paths between those at their beginning and their end that all of them share."""
+
+    def shared(parts: Sequence[Sequence[str]]) -> int:
+        return sum(1 for _ in takewhile(lambda level: len(set(level)) == 1, zip(*parts, strict=False)))
+
+    parts = [file.parts for file in files]
+    head = shared(parts)
+    tail = shared([part[head:][::-1] for part in parts])
+    return ["/".join(part[head : len(part) - tail]) for part in parts]
 
 
 def _made(given: argparse.Namespace) -> dict[str, str]:

@@ -164,6 +164,9 @@ def test_files_of_one_name_are_told_apart(folder, capsys) -> None:
     write(folder / "other" / "first.jsonl", SECOND)
     assert main(["score", "--predictions", "first.jsonl", "other/first.jsonl", *ARGS]) == 0
     assert "other/first.jsonl - first.jsonl" in capsys.readouterr().out
+    paths = [write(folder / arm / "predictions" / "test.jsonl", FIRST) for arm in ("standard", "robust/a")]
+    assert main(["score", "--predictions", *map(str, paths), *ARGS]) == 0
+    assert "robust/a - standard" in capsys.readouterr().out
 
 
 def test_one_picture_has_no_interval(folder, capsys) -> None:
