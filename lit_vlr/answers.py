@@ -1,28 +1,36 @@
-"""Answers to be scored: lit_vlr's own predictions, or those of earlier reliability evaluations.
+"""Answers to be scored: lit_vlr's own predictions, official VQA results, or those of earlier reliability evaluations.
 
-The latter are a JSON list, or JSON lines, of ``question_id``, ``answer`` and ``confidence``; what is right stands in an
-annotations file in the official VQAv2 or OK-VQA format.
+The last two are a JSON list, or JSON lines, of ``question_id`` and ``answer``, and in the last also ``confidence``.
+What is right stands in an annotations file in the official format of VQAv2 and OK-VQA, which VizWiz comes in, too.
 """
 
 from __future__ import annotations
 
 import json
-import sys
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from lit_vlr.data.errors import DataFormatError
-from lit_vlr.data.records import quote, read_document
+from lit_vlr.data.records import Record, quote, read_document
 from lit_vlr.errors import UserError
 from lit_vlr.functional import vqa_accuracy
 from lit_vlr.functional._vqa_normalization import VQADialect
+from lit_vlr.functional.vqa_accuracy import LeaveOneOut
 from lit_vlr.predictions import PredictionsFormatError, read_predictions
 from lit_vlr.types import Prediction
 
 
-def read_answers(path: Path, annotations: Path | None = None, dialect: VQADialect = "no_skip") -> list[Prediction]:
+def read_answers(
+    path: Path,
+    annotations: Path | None = None,
+    dialect: VQADialect = "no_skip",
+    leave_one_out: LeaveOneOut = "index",
+    *,
+    need_confidence: bool = True,
+) -> list[Prediction]:
     """Read answers and what they are worth.
 
     Args:
@@ -30,10 +38,13 @@ def read_answers(path: Path, annotations: Path | None = None, dialect: VQADialec
             and ``confidence``, of which other keys are ignored.
         annotations: official annotations of exactly the answered questions, for the second kind only.
         dialect: of VQA accuracy, for the second kind only.
+        leave_one_out: of VQA accuracy, for the second kind only.
+        need_confidence: refuse files without any ``confidence``, as official results are.
 
     Returns:
         At least one prediction, each with its accuracy. Those of the second kind have the ``question_id`` as uid, no
-        question, and abstain on nothing.
+        question, the annotations' ``question_type`` and ``answer_type`` as metadata, and abstain on nothing. Their
+        confidence may be infinite, and is NaN in all of them if the file has none.
 
     Raises:
         UserError: if there are no answers, an accuracy is not known, or annotations are missing.
@@ -52,10 +63,19 @@ def read_answers(path: Path, annotations: Path | None = None, dialect: VQADialec
             f"Expected --annotations, since {path} holds question_ids and no accuracies; give the official annotations"
         )
     else:
-        predictions = _score_answers(path, annotations, dialect)
+        predictions = _score_answers(path, annotations, dialect, leave_one_out, need_confidence)
     if not predictions:
         raise UserError(f"Expected answers in {path} but it is empty; run `lit-vlr validate` or `lit-vlr test` again")
     return predictions
+
+
+class _Question(NamedTuple):
+    """What annotations say of a question."""
+
+    image_id: str
+    answers: tuple[str, ...]
+    answer_confidences: tuple[str, ...] | None
+    metadata: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -80,7 +100,7 @@ class _Row:
 
     def question_id(self) -> int:
         value = self._get("question_id")
-        if isinstance(value, str) and value.isascii() and value.isdigit():
+        if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 20:
             value = int(value)
         if not isinstance(value, int) or isinstance(value, bool) or value < 0:
             self.fail("question_id", f"expected a whole number of at least 0 but got {quote(value)}")
@@ -94,10 +114,16 @@ class _Row:
 
     def confidence(self) -> float:
         value = self._get("confidence")
-        # Not `isfinite`, which overflows on integers beyond a float's range; NaN fails the comparison.
-        if not isinstance(value, int | float) or isinstance(value, bool) or not abs(value) <= sys.float_info.max:
-            self.fail("confidence", f"expected a finite number but got {quote(value)}; map the score to a finite one")
-        return float(value)
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        try:
+            number = float(value) if is_number else math.nan
+        except OverflowError:  # an integer beyond a float's range
+            number = math.nan
+        if math.isnan(number):
+            self.fail(
+                "confidence", f"expected a number but got {quote(value)}; give a row never to be answered -Infinity"
+            )
+        return number
 
     def _get(self, field: str) -> Any:  # noqa: ANN401 - JSON
         if field not in self.values:
@@ -120,27 +146,44 @@ def _has_question_ids(path: Path) -> bool:
     return isinstance(row, dict) and "question_id" in row and "uid" not in row
 
 
-def _score_answers(path: Path, annotations: Path, dialect: VQADialect) -> list[Prediction]:
-    said = _read_annotations(annotations)
+def _score_answers(
+    path: Path, annotations: Path, dialect: VQADialect, leave_one_out: LeaveOneOut, need_confidence: bool
+) -> list[Prediction]:
+    questions = _read_annotations(annotations)
     seen: dict[int, str] = {}
     predictions = []
+    has_confidence = need_confidence
     for row in _rows(path):
         key = row.question_id()
         if key in seen:
             row.fail("question_id", f"expected each once but {key} is already {seen[key]}; remove one")
-        if key not in said:
+        if key not in questions:
             row.fail("question_id", f"expected a question of {annotations} but {key} is none; take both of one split")
+        has_confidence = has_confidence or (not seen and "confidence" in row.values)
+        if not has_confidence and "confidence" in row.values:
+            row.fail("confidence", "expected none, as in the rows before; give every row one, or none")
         seen[key] = row.where
-        image_id, answers = said[key]
-        text = row.answer()
-        accuracy = vqa_accuracy(text, answers, dialect)
-        predictions.append(Prediction(str(key), image_id, "", text, row.confidence(), False, accuracy, answers))
-    if missing := [key for key in said if key not in seen]:
+        said, text = questions[key], row.answer()
+        predictions.append(
+            Prediction(
+                uid=str(key),
+                image_id=said.image_id,
+                question="",
+                answer=text,
+                confidence=row.confidence() if has_confidence else math.nan,
+                abstained=False,
+                accuracy=vqa_accuracy(text, said.answers, dialect, leave_one_out, said.answer_confidences),
+                answers=said.answers,
+                metadata=said.metadata,
+            )
+        )
+    if missing := [key for key in questions if key not in seen]:
         few = ", ".join(map(str, missing[:5])) + (", …" if len(missing) > 5 else "")
         message = (
-            f"expected an answer to each of the {len(said)} questions of {annotations} but {len(missing)} have none"
+            f"expected an answer to each of the {len(questions)} questions of {annotations} but {len(missing)} have "
+            f"none ({few}); answer all of them"
         )
-        raise PredictionsFormatError(path, None, None, "question_id", f"{message} ({few}); answer all of them")
+        raise PredictionsFormatError(path, None, None, "question_id", message)
     return predictions
 
 
@@ -169,16 +212,32 @@ def _checked(bare: _Row, row: object) -> _Row:
     return _Row(bare.file, bare.place, bare.is_line, row)
 
 
-def _read_annotations(path: Path) -> dict[int, tuple[str, tuple[str, ...]]]:
-    """Picture and annotators' answers by question_id; VQAv2's files lack what `read_okvqa` asks of OK-VQA's."""
-    said: dict[int, tuple[str, tuple[str, ...]]] = {}
+def _read_annotations(path: Path) -> dict[int, _Question]:
+    """What is said of each question_id; VQAv2's files lack what `read_okvqa` asks of OK-VQA's."""
+    questions: dict[int, _Question] = {}
     for record in read_document(path).records("annotations"):
         key = record.integer("question_id")
         row = record.named(str(key))
-        if key in said:
+        if key in questions:
             row.fail("question_id", f"Expected each once but {key} is there twice; remove one")
-        answers = tuple(answer.get("answer") for answer in row.records("answers"))
-        if len(answers) < 2 or not all(isinstance(answer, str) for answer in answers):
-            row.fail("answers", f"Expected the answers of at least two annotators but got {quote(answers)}")
-        said[key] = (str(row.integer("image_id")), answers)
-    return said
+        rows = row.records("answers")
+        answers = _texts(rows, "answer")
+        if answers is None or len(answers) < 2:
+            found = [answer.row.get("answer") for answer in rows]
+            row.fail("answers", f"Expected the answers of at least two annotators but got {quote(found)}")
+        kinds: dict[str, Any] = {name: record.row.get(name) for name in ("question_type", "answer_type")}
+        metadata = {name: kind for name, kind in kinds.items() if isinstance(kind, str)}
+        questions[key] = _Question(_image_id(row), answers, _texts(rows, "answer_confidence"), metadata)
+    return questions
+
+
+def _texts(rows: list[Record], field: str) -> tuple[str, ...] | None:
+    """A field of every row; None unless all have text there."""
+    values = [row.row.get(field) for row in rows]
+    texts = tuple(value for value in values if isinstance(value, str))
+    return texts if len(texts) == len(values) else None
+
+
+def _image_id(row: Record) -> str:
+    """COCO's pictures have numbers, those of VizWiz file names."""
+    return row.text("image_id") if isinstance(row.get("image_id"), str) else str(row.integer("image_id"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import sys
 from pathlib import Path
 
@@ -44,9 +45,15 @@ def ask(checkpoint: Path, image: Path, question: str, threshold: Path | None = N
     module = load_module(Path(checkpoint))
     if chosen is not None:
         print(f"lit-vlr: {apply_threshold(module, chosen)}", file=sys.stderr)
-    sample = Sample(uid=str(image), image=Path(image), image_id=str(image), question=question)
-    (prediction,) = module.answer(module.family.collate([sample], [""]).to(module.device))
+    (prediction,) = module.answer(module.family.collate([sample_of(Path(image), question)], [""]).to(module.device))
     least = float(module.threshold)
+    expected = "" if prediction.calibrated is None else f", expected accuracy {prediction.calibrated:.3f}"
     if prediction.abstained:
-        return f"(abstains: confidence {prediction.confidence:.3f} is below the threshold {least:.3f})"
-    return f"{prediction.answer}  (confidence {prediction.confidence:.3f}, threshold {least:.3f})"
+        return f"(abstains: confidence {prediction.confidence:.3f} is below the threshold {least:.3f}{expected})"
+    return f"{prediction.answer}  (confidence {prediction.confidence:.3f}, threshold {least:.3f}{expected})"
+
+
+def sample_of(image: Path, question: str) -> Sample:
+    """A question on a file; its uid is the file's digest, so that what it seeds does not change with the path."""
+    uid = hashlib.sha256(image.read_bytes()).hexdigest()
+    return Sample(uid=uid, image=image, image_id=uid, question=question)

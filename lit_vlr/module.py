@@ -11,9 +11,10 @@ from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
 from torchmetrics import MetricCollection
 
+from lit_vlr.calibration import Calibrator
 from lit_vlr.candidates import answer_candidates
 from lit_vlr.confidence import Confidence, SequenceProbability
-from lit_vlr.errors import CheckpointError
+from lit_vlr.errors import CheckpointError, UserError
 from lit_vlr.functional import vqa_accuracy
 from lit_vlr.metrics import AUGRC, AURC, CoverageAtRisk
 from lit_vlr.models.base import ModelFamily
@@ -46,6 +47,7 @@ class SelectiveVLM(LightningModule):
         threshold: answers with a lower confidence are abstained from; state, not a setting: it is fitted on the
             calibration split (`FitThreshold`) and travels in the checkpoint. -inf answers everything. It means nothing
             to another confidence than the one it was fitted with.
+        calibrator: of the threshold file that is applied; None without one, and never part of a checkpoint.
 
     Raises:
         UserError: if the confidence cannot be had from the family.
@@ -79,6 +81,7 @@ class SelectiveVLM(LightningModule):
         self.selective = MetricCollection(
             {"aurc": AURC(), "augrc": AUGRC(), "coverage_at_risk": CoverageAtRisk(max_risk)}, prefix="val/selective/"
         )
+        self.calibrator: Calibrator | None = None
         self._random_state: Tensor | None = None
 
     @property
@@ -123,10 +126,22 @@ class SelectiveVLM(LightningModule):
         return loss
 
     def answer(self, batch: Batch) -> list[Prediction]:
-        """Generate, score and decide, for each row."""
+        """Generate, score and decide, for each row.
+
+        Raises:
+            UserError: if a confidence is NaN, which would never be below the threshold.
+        """
         generated = self.family.generate(batch, self.max_new_tokens)
         confidence = self.confidence(generated, self.family, batch, self.max_new_tokens).double().cpu()
-        abstained = confidence < self.threshold.cpu()
+        if bool(confidence.isnan().any()):
+            uid = batch.samples[int(confidence.isnan().int().argmax())].uid
+            raise UserError(
+                f"Expected {self.score_name} to be a number but got nan for {uid}; the model's scores are not finite: "
+                "try `--trainer.precision 32-true`"
+            )
+        threshold = self.threshold.cpu()
+        abstained = (confidence < threshold) | threshold.isposinf()  # +inf abstains even where confidence is +inf
+        calibrated = [None] * len(confidence) if self.calibrator is None else self.calibrator(confidence).tolist()
         return [
             Prediction(
                 uid=sample.uid,
@@ -138,6 +153,7 @@ class SelectiveVLM(LightningModule):
                 accuracy=vqa_accuracy(text, sample.answers, dialect=self.dialect) if sample.answers else None,
                 answers=sample.answers,
                 metadata=sample.metadata,
+                calibrated=calibrated[i],
             )
             for i, (sample, text) in enumerate(zip(batch.samples, generated.texts, strict=True))
         ]

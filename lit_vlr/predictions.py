@@ -22,6 +22,7 @@ __all__ = [
     "MANIFEST_KEYS",
     "PredictionWriter",
     "PredictionsFormatError",
+    "manifest_if_any",
     "manifest_path",
     "read_manifest",
     "read_predictions",
@@ -31,6 +32,7 @@ MANIFEST_KEYS = ("set", "attack", "dialect", "threshold", "model", "data", "seed
 """What a manifest must say; ``n`` is counted by the writer, further keys are kept as they are."""
 
 _FIELDS = tuple(f.name for f in fields(Prediction))
+_OPTIONAL = ("calibrated",)  # left out where it is None, as in files from before there were calibrators
 
 
 class PredictionsFormatError(ValueError):
@@ -122,6 +124,7 @@ class PredictionWriter:
             raise ValueError(f"Expected an open writer but {str(self.path)!r} is closed; make a new PredictionWriter")
         line = len(self._lines) + 1
         record = {name: getattr(prediction, name) for name in _FIELDS}
+        record = {name: value for name, value in record.items() if value is not None or name not in _OPTIONAL}
         record |= {"answers": list(prediction.answers), "metadata": dict(prediction.metadata)}
         _check_record(record, self.path, line, self._lines)
         try:
@@ -198,7 +201,8 @@ def read_predictions(path: Path | str) -> list[Prediction]:
             _check_record(record, path, number, lines)
             lines[record["uid"]] = number
             record |= {"answers": tuple(record["answers"]), "confidence": float(record["confidence"])}
-            record["accuracy"] = None if record["accuracy"] is None else float(record["accuracy"])
+            for name in ("accuracy", "calibrated"):
+                record[name] = None if record.get(name) is None else float(record[name])
             predictions.append(Prediction(**record))
     if manifest_path(path).is_file() and (n := read_manifest(path)["n"]) != len(predictions):
         message = f"expected the manifest's {n} predictions but found {len(predictions)}; run the test again"
@@ -226,6 +230,11 @@ def read_manifest(path: Path | str) -> dict[str, Any]:
     if not isinstance(n, int) or isinstance(n, bool) or n < 0:
         raise PredictionsFormatError(target, None, None, "n", f"expected a count but got {n!r}; run the test again")
     return manifest
+
+
+def manifest_if_any(path: Path) -> dict[str, Any]:
+    """The manifest of a predictions file; empty where there is none, as with files of other programs."""
+    return read_manifest(path) if path.suffix == ".jsonl" and manifest_path(path).is_file() else {}
 
 
 def _parse(raw: bytes, path: Path, line: int | None) -> dict[str, Any]:
@@ -271,7 +280,7 @@ def _check_record(record: Mapping[str, Any], path: Path, line: int, seen: Mappin
             fail(field, f"expected {what} but got {record[field]!r}; {remedy}")
 
     for name in _FIELDS:
-        if name not in record:
+        if name not in record and name not in _OPTIONAL:
             fail(name, f"expected the fields {list(_FIELDS)} but {name!r} is missing; write with PredictionWriter")
     for name in record:
         if name not in _FIELDS:
@@ -285,6 +294,9 @@ def _check_record(record: Mapping[str, Any], path: Path, line: int, seen: Mappin
     accuracy = record["accuracy"]
     in_range = accuracy is None or (_is_finite(accuracy) and 0 <= accuracy <= 1)
     expect("accuracy", in_range, "a number in [0, 1], or null", "pass a fraction; null where there are no labels")
+    calibrated = record.get("calibrated")
+    in_range = calibrated is None or (_is_finite(calibrated) and 0 <= calibrated <= 1)
+    expect("calibrated", in_range, "a number in [0, 1], or null", "it is an expected accuracy")
     answers = record["answers"]
     is_texts = isinstance(answers, list) and all(isinstance(answer, str) for answer in answers)
     expect("answers", is_texts, "a list of strings", "[] where there are no labels")

@@ -2,151 +2,146 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import partial
-from typing import Any, TypeAlias
+import math
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
+import torch
 
-from lit_vlr.functional import (
-    Interval,
-    PairedDifference,
-    abstention_rate,
-    adaptive_calibration_error,
-    augrc,
-    aurc,
-    auroc,
-    brier_score,
-    coverage_at_risk,
-    effective_reliability,
-    excess_augrc,
-    excess_aurc,
-    expected_calibration_error,
-    group_bootstrap,
-    paired_difference,
-    prediction_rejection_ratio,
-    risk_at_coverage,
-    selective_accuracy,
-)
+from lit_vlr.calibration import Calibrator
+from lit_vlr.functional import Interval, PairedDifference
+from lit_vlr.functional.bootstrap import GroupResampler, align
+from lit_vlr.functional.groups import Label, worst_of
 from lit_vlr.types import Prediction
+from lit_vlr.weighted import HIGHER_IS_BETTER, METRICS, Answers, Floats, Weighted
 
-_Floats: TypeAlias = npt.NDArray[np.float64]
-Metric: TypeAlias = Callable[[_Floats, _Floats, _Floats], Any]
-"""Of confidence, correctness and abstained, (N,) each."""
-
-
-def _of_order(metric: Callable[..., Any], **given: Any) -> Metric:  # noqa: ANN401 - the metrics' own arguments
-    """A metric that asks neither for a threshold nor for decisions."""
-    return lambda confidence, correctness, _: metric(confidence, correctness, **given)
+__all__ = ["HIGHER_IS_BETTER", "METRICS", "Answers", "GroupScores", "answers_of", "compare", "score", "score_groups"]
 
 
-def _of_probability(metric: Callable[..., Any]) -> Metric:
-    """A metric of confidences that claim to be probabilities; NaN for margins, entropies and other scores.
-
-    A resample may lie in [0, 1] where the whole does not; the value is NaN then, and no interval is shown.
-    """
-
-    def probability(confidence: _Floats, correctness: _Floats, _: _Floats) -> Any:  # noqa: ANN401
-        inside = confidence.min() >= 0 and confidence.max() <= 1
-        return metric(confidence, correctness) if inside else np.nan
-
-    return probability
-
-
-def _of_decisions(confidence: _Floats, correctness: _Floats, abstained: _Floats, cost: float) -> Any:  # noqa: ANN401
-    """Effective reliability of decisions that are made already: as confidences of 0 and 1."""
-    return effective_reliability(1 - abstained, correctness, cost, threshold=0.5)
-
-
-METRICS: dict[str, Metric] = {
-    "accuracy": lambda _, correctness, __: correctness.mean(),
-    "abstention_rate": lambda _, __, abstained: abstention_rate(abstained),
-    "selective_accuracy": lambda _, correctness, abstained: selective_accuracy(correctness, abstained),
-    **{f"effective_reliability@{cost:g}": partial(_of_decisions, cost=cost) for cost in (1, 10, 100)},
-    "aurc": _of_order(aurc),
-    "aurc_trapezoid": _of_order(aurc, convention="trapezoid"),
-    "aurc_geifman": _of_order(aurc, convention="geifman"),
-    "excess_aurc": _of_order(excess_aurc),
-    "augrc": _of_order(augrc),
-    "excess_augrc": _of_order(excess_augrc),
-    "auroc": _of_order(auroc),
-    "expected_calibration_error": _of_probability(expected_calibration_error),
-    "adaptive_calibration_error": _of_probability(adaptive_calibration_error),
-    "brier_score": _of_probability(brier_score),
-    "prediction_rejection_ratio": _of_order(prediction_rejection_ratio),
-    **{f"coverage_at_risk@{r:g}": _of_order(coverage_at_risk, max_risk=r) for r in (0.01, 0.05, 0.1, 0.2)},
-    **{f"risk_at_coverage@{c:g}": _of_order(risk_at_coverage, coverage=c) for c in (0.5, 0.8)},
-}
-"""By name. The first six are of the decisions in force, the others of the order of the confidences."""
-
-
-@dataclass(frozen=True)
-class Answers:
-    """Labelled answers as columns, in the order of the file.
+class GroupScores(NamedTuple):
+    """Every metric group by group.
 
     Attributes:
-        uids: whose answers, (N,).
-        images: what they are about, (N,).
-        confidence: (N,).
-        correctness: (N,).
-        abstained: 1 where the answer is withheld, (N,).
+        sizes: rows of each group.
+        values: metrics by group, then by name.
+        worst: label and value of the worst group by metric; none for a metric without a direction.
     """
 
-    uids: list[str]
-    images: list[str]
-    confidence: _Floats
-    correctness: _Floats
-    abstained: _Floats
-
-    @property
-    def columns(self) -> tuple[_Floats, _Floats, _Floats]:
-        """What a metric takes."""
-        return self.confidence, self.correctness, self.abstained
+    sizes: dict[str, int]
+    values: dict[str, dict[str, float]]
+    worst: dict[str, tuple[str, float]]
 
 
-def answers_of(predictions: Sequence[Prediction], threshold: float | None = None) -> Answers:
+def answers_of(
+    predictions: Sequence[Prediction],
+    threshold: float | None = None,
+    calibrator: Calibrator | None = None,
+    by: str | None = None,
+) -> Answers:
     """Columns of labelled predictions.
 
     Args:
-        predictions: each with an accuracy.
+        predictions: each with an accuracy; confidences of all, or NaN for all where none were given.
         threshold: decides anew which are withheld, +inf all; None keeps the decisions that were recorded.
+        calibrator: says anew what the confidences mean; None keeps what was recorded.
+        by: the entry of ``metadata`` that groups the rows.
+
+    Raises:
+        ValueError: for a threshold or a calibrator where there are no confidences, a confidence that the calibrator
+            does not take, or rows without the entry ``by``.
     """
     confidence = np.array([p.confidence for p in predictions], dtype=np.float64)
+    known = not bool(np.isnan(confidence).all())
+    if not known and not (threshold is None and calibrator is None):
+        raise ValueError("Expected confidences to compare with the threshold but the answers have none")
+    recorded = np.array([math.nan if p.calibrated is None else p.calibrated for p in predictions], dtype=np.float64)
+    calibrated = None if bool(np.isnan(recorded).any()) else recorded
+    if calibrator is not None:
+        calibrated = calibrator(confidence).numpy()
     abstained = np.array([p.abstained for p in predictions], dtype=np.float64)
     return Answers(
         uids=[p.uid for p in predictions],
         images=[p.image_id for p in predictions],
-        confidence=confidence,
+        confidence=confidence if known else None,
         correctness=np.array([p.accuracy for p in predictions], dtype=np.float64),
-        abstained=abstained if threshold is None else (confidence < threshold).astype(np.float64),
+        abstained=abstained if threshold is None else _withheld(confidence, threshold),
+        calibrated=calibrated,
+        group=None if by is None else [_label(p, by) for p in predictions],
     )
 
 
 def score(answers: Answers, n_resamples: int = 500) -> dict[str, Interval]:
     """Every metric with its 95% bootstrap interval, pictures resampled; NaN where it is not defined."""
-    return {
-        name: group_bootstrap(metric, *answers.columns, groups=answers.images, n_resamples=n_resamples)
-        for name, metric in METRICS.items()
-    }
+    resampler = GroupResampler(answers.images, len(answers.images), n_resamples)
+    values, resampled = _values(answers), _resampled(answers, resampler)
+    return {name: resampler.interval(values[name], resampled[name]) for name in METRICS}
 
 
 def compare(first: Answers, second: Answers, n_resamples: int = 500) -> dict[str, PairedDifference]:
     """Every metric of the first minus that of the second, on the same resampled pictures.
 
     Raises:
-        ValueError: if the two are not about the same questions.
+        ValueError: if the two are not about the same questions on the same pictures.
     """
+    second = second.rows(align(first.uids, second.uids, len(first.uids), len(second.uids)))
+    for uid, one, other in zip(first.uids, first.images, second.images, strict=True):
+        if one != other:
+            raise ValueError(
+                f"Expected both sets to have question {uid} on one picture but got {one} and {other}; pictures are "
+                "what is resampled: score the sets apart"
+            )
+    resampler = GroupResampler(first.images, len(first.images), n_resamples)
+    value, subtracted = _values(first), _values(second)
+    resampled, others = _resampled(first, resampler), _resampled(second, resampler)
     return {
-        name: paired_difference(
-            metric,
-            first.columns,
-            second.columns,
-            first_uids=first.uids,
-            second_uids=second.uids,
-            groups=first.images,
-            n_resamples=n_resamples,
-        )
-        for name, metric in METRICS.items()
+        name: resampler.difference(value[name] - subtracted[name], resampled[name] - others[name]) for name in METRICS
     }
+
+
+def score_groups(answers: Answers) -> GroupScores:
+    """Every metric group by group, and which group is the worst; a value that is not defined is the worst there is.
+
+    Raises:
+        ValueError: if the answers have no groups.
+    """
+    if answers.group is None:
+        raise ValueError("Expected `answers` with groups but got none; pass `by` to `answers_of`")
+    labels = np.array(answers.group)
+    names: list[str] = np.unique(labels).tolist()
+    values = {name: _values(answers.rows((labels == name).nonzero()[0])) for name in names}
+    worst = {}
+    for metric, higher in HIGHER_IS_BETTER.items():
+        if higher is not None:
+            found: dict[Label, torch.Tensor] = {name: torch.tensor(values[name][metric]) for name in names}
+            label = str(worst_of(found, higher)[0])
+            worst[metric] = (label, values[label][metric])
+    return GroupScores({name: int((labels == name).sum()) for name in names}, values, worst)
+
+
+def _values(answers: Answers) -> dict[str, float]:
+    once = Weighted(answers, np.ones((1, len(answers.uids)), dtype=np.int64))
+    return {name: float(metric(once)) for name, metric in METRICS.items()}
+
+
+def _resampled(answers: Answers, resampler: GroupResampler) -> Mapping[str, Floats]:
+    """Every metric on every resample, (n_resamples,) each."""
+    tables = []
+    for weights in resampler.weights():
+        rows = Weighted(answers, weights)
+        tables.append({name: metric(rows).numpy() for name, metric in METRICS.items()})
+    return {name: np.concatenate([table[name] for table in tables]) for name in METRICS}
+
+
+def _withheld(confidence: Floats, threshold: float) -> Floats:
+    """1 where a threshold abstains; +inf abstains on all, even on confidences of +inf."""
+    return ((confidence < threshold) | (threshold == math.inf)).astype(np.float64)
+
+
+def _label(prediction: Prediction, by: str) -> str:
+    if by not in prediction.metadata:
+        raise ValueError(
+            f"Expected every answer to have {by!r} but {prediction.uid} has {sorted(prediction.metadata)}; group by "
+            "one of those"
+        )
+    return str(prediction.metadata[by])

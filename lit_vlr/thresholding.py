@@ -10,7 +10,6 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
-from lit_vlr.errors import UserError
 from lit_vlr.functional import empirical_threshold
 from lit_vlr.module import SelectiveVLM
 from lit_vlr.threshold_file import ThresholdFile, read_threshold
@@ -112,16 +111,13 @@ class ApplyThreshold(Callback):
 
 
 def apply_threshold(module: SelectiveVLM, file: ThresholdFile) -> str:
-    """Set the module's threshold from a file; returns what has happened, in a line.
+    """Set the module's threshold and calibrator from a file; returns what has happened, in a line.
 
     Raises:
         UserError: if the threshold was chosen for another confidence score than the module's.
     """
-    if file.score not in (None, module.score_name):
-        raise UserError(
-            f"Expected a threshold for {module.score_name} but {file.path} is for {file.score}; run `lit-vlr validate` "
-            "and `lit-vlr calibrate` with the confidence that is used here"
-        )
+    file.check_score(module.score_name, "the model")
     before = float(module.threshold)
     module.threshold.fill_(file.threshold)
+    module.calibrator = file.calibrator
     return f"{file.say()}; it is used instead of the checkpoint's threshold {before:.4g}"

@@ -138,6 +138,8 @@ class Prediction:
         accuracy: soft VQA accuracy in [0, 1] of ``answer``; None where there are no labels.
         answers: the annotators' answers.
         metadata: the sample's.
+        calibrated: the accuracy to expect, in [0, 1], which the calibrator of a threshold file makes of ``confidence``;
+            None without one. ``confidence`` itself stays what the model said.
     """
 
     uid: str
@@ -149,6 +151,7 @@ class Prediction:
     accuracy: float | None
     answers: tuple[str, ...] = ()
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    calibrated: float | None = None
 
     def to(self, device: torch.device | str) -> Prediction:
         """Itself: Lightning moves what `predict_step` returns, and takes a frozen dataclass without `to` apart."""

@@ -15,9 +15,11 @@ import pytest
 import torch
 from PIL import Image
 
+from lit_vlr.ask import sample_of
 from lit_vlr.cli import main
 from lit_vlr.data.scenes import make_sample
 from lit_vlr.predictions import read_manifest, read_predictions
+from lit_vlr.threshold_file import read_threshold
 from tests._tiny import CONFIGS, MAIN_JOB, SHORT, arguments
 
 SETS = ["test", "ood_combinations", "ood_backgrounds", "ood_rephrased", "ood_knowledge"]
@@ -190,6 +192,40 @@ def test_ask_applies_a_threshold_file(run, calibrated, picture, capsys) -> None:
     everything.write_text((calibrated / "median.json").read_text().replace('"threshold": 0', '"threshold": -1'))
     assert main([*given, str(everything)]) == 0
     assert not capsys.readouterr().out.startswith("(abstains")
+
+
+def test_a_calibrator_of_the_threshold_file_is_applied(run, calibrated, picture, tmp_path, capsys) -> None:
+    """From validate to score: its answers say the accuracy to expect, and decisions stay those of the threshold."""
+    file, checkpoint = tmp_path / "platt.json", run / "checkpoints" / "last.ckpt"
+    chosen = ["calibrate", "--predictions", str(calibrated / "calibration.jsonl"), f"--out={file}"]
+    assert main([*chosen, "--method=coverage", "--coverage=0.5", "--calibrator=isotonic"]) == 0
+    assert main(arguments("test", tmp_path, f"--ckpt_path={checkpoint}", f"--threshold={file}")) == 0
+    calibrator = read_threshold(file).calibrator
+    assert calibrator is not None
+    path = tmp_path / "predictions" / "test.jsonl"
+    stored, before = read_predictions(path), read_predictions(run / "predictions" / "test.jsonl")
+    assert [p.calibrated for p in stored] == calibrator([p.confidence for p in stored]).tolist()
+    assert [p.confidence for p in stored] == [p.confidence for p in before]
+    assert all(p.calibrated is None for p in before)
+    assert read_manifest(path)["threshold_file"]["calibrator"] == "isotonic"
+    capsys.readouterr()
+    assert main(["score", "--predictions", str(path), "--resamples=5", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["files"][0]["calibrated"] is True
+    given = ["--image", str(picture), "--question", make_sample("test", 0).question, "--threshold", str(file)]
+    assert main(["ask", "--checkpoint", str(checkpoint), *given]) == 0
+    assert f"expected accuracy {stored[0].calibrated:.3f}" in capsys.readouterr().out
+
+
+def test_where_a_picture_lies_does_not_matter(run, picture, tmp_path) -> None:
+    """Sampled confidences are seeded by the uid, which was the path."""
+    asked = []
+    for path in (picture, tmp_path / "elsewhere" / "other.png"):
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(picture.read_bytes())
+        asked.append(sample_of(path, "What is it?"))
+    assert asked[0].uid == asked[1].uid
+    Image.new("RGB", (48, 48)).save(tmp_path / "black.png")
+    assert sample_of(tmp_path / "black.png", "What is it?").uid != asked[0].uid
 
 
 @pytest.mark.parametrize("verb", ["test", "predict"])

@@ -120,6 +120,22 @@ def test_the_threshold_decides_abstention() -> None:
     assert all(p.abstained for p in made.answer(rows))
 
 
+class Broken(SequenceProbability):
+    """What a model whose scores overflow gives: NaN for the second row."""
+
+    def forward(self, *args, **kwargs):
+        return super().forward(*args, **kwargs).index_fill(0, torch.tensor([1]), float("nan"))
+
+
+def test_a_confidence_of_nan_names_its_sample() -> None:
+    """It was never below the threshold, so the answer was given."""
+    made = module(confidence=Broken()).eval()
+    made.configure_model()
+    rows = batch(made.family, 3)
+    with pytest.raises(UserError, match=rf"got nan for {rows.samples[1].uid}; .*precision 32-true"):
+        made.answer(rows)
+
+
 def test_the_default_confidence_is_the_sequence_probability_bit_for_bit() -> None:
     made = module().eval()
     made.configure_model()

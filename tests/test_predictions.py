@@ -191,7 +191,7 @@ def test_reader_names_line_uid_and_field(tmp_path: Path, change: dict[str, Any],
     assert str(pickle.loads(pickle.dumps(error))) == str(error)
 
 
-@pytest.mark.parametrize("field", list(vars(FIRST)))
+@pytest.mark.parametrize("field", [field for field in vars(FIRST) if field != "calibrated"])
 def test_reader_refuses_missing_fields(tmp_path: Path, field: str) -> None:
     path = write_lines(tmp_path / "test.jsonl", {}, drop=field)
     with pytest.raises(PredictionsFormatError, match=f"'{field}' is missing") as caught:
@@ -238,3 +238,20 @@ def test_manifest_count_is_checked(tmp_path: Path) -> None:
     (tmp_path / "test.manifest.json").write_text(json.dumps(MANIFEST | {"n": "3"}))
     with pytest.raises(PredictionsFormatError, match="expected a count but got '3'"):
         read_manifest(tmp_path / "test.manifest.json")
+
+
+def test_what_a_calibrator_says_is_kept_and_may_be_missing(tmp_path: Path) -> None:
+    rows = [replace(FIRST, uid="with", calibrated=0.25), replace(FIRST, uid="without", calibrated=None)]
+    path = tmp_path / "test.jsonl"
+    with PredictionWriter(path, MANIFEST) as writer:
+        for row in rows:
+            writer.write(row)
+    assert read_predictions(path) == rows
+    assert ["calibrated" in json.loads(line) for line in path.read_text().splitlines()] == [True, False]
+
+
+@pytest.mark.parametrize("value", [1.5, -0.1, "0.5", True])
+def test_reader_refuses_what_no_calibrator_says(tmp_path: Path, value: Any) -> None:
+    path = write_lines(tmp_path / "test.jsonl", {}, {"calibrated": value})
+    with pytest.raises(PredictionsFormatError, match=r"a number in \[0, 1\], or null but got"):
+        read_predictions(path)

@@ -15,6 +15,7 @@ from lit_vlr.calibration.platt import PlattScaling
 from lit_vlr.calibration.temperature import TemperatureScaling
 
 __all__ = [
+    "KINDS",
     "Calibrator",
     "DegenerateCalibrationError",
     "IsotonicCalibration",
@@ -23,7 +24,8 @@ __all__ = [
     "calibrator_from_dict",
 ]
 
-_KINDS: dict[str, type[Calibrator]] = {c.kind: c for c in (TemperatureScaling, PlattScaling, IsotonicCalibration)}
+KINDS: dict[str, type[Calibrator]] = {c.kind: c for c in (TemperatureScaling, PlattScaling, IsotonicCalibration)}
+"""Calibrators by name."""
 
 
 def calibrator_from_dict(values: Mapping[str, Any]) -> Calibrator:
@@ -37,9 +39,9 @@ def calibrator_from_dict(values: Mapping[str, Any]) -> Calibrator:
         tensor([0.5000], dtype=torch.float64)
     """
     kind = values.get("kind")
-    if kind not in _KINDS:
-        raise ValueError(f"Expected `kind` to be one of {sorted(_KINDS)} but got {kind!r}; is it a calibrator?")
+    if not isinstance(kind, str) or kind not in KINDS:
+        raise ValueError(f"Expected `kind` to be one of {sorted(KINDS)} but got {kind!r}; is it a calibrator?")
     try:
-        return _KINDS[kind].from_dict(values)
+        return KINDS[kind].from_dict(values)
     except (KeyError, TypeError) as error:
         raise ValueError(f"Expected the entries of a {kind} calibrator but {error} is missing or malformed") from error

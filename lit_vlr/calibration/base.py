@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Self
 
 import torch
@@ -95,3 +95,17 @@ def check_increasing(slope: float, remedy: str, least: float = 0.0) -> None:
 def as_float64(values: list[float]) -> Tensor:
     """A vector, (N,)."""
     return torch.tensor(values, dtype=torch.float64)
+
+
+def rising(scores: Tensor, curve: Callable[[Tensor], Tensor]) -> Tensor:
+    """A rising curve at each score, ties kept and order never reversed to the last bit, (N,).
+
+    The same function gives the same number different last bits in the vectorised part of a tensor and in its rest, so
+    equal scores are computed once, and rounding may not let a lower one end above a higher.
+
+    Args:
+        scores: (N,).
+        curve: takes and gives (K,), elementwise and rising.
+    """
+    levels, place = torch.unique(scores, sorted=True, return_inverse=True)
+    return curve(levels).cummax(0).values[place]

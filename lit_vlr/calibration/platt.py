@@ -11,7 +11,7 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 
-from lit_vlr.calibration.base import Calibrator, DegenerateCalibrationError, check_increasing, check_split
+from lit_vlr.calibration.base import Calibrator, DegenerateCalibrationError, check_increasing, check_split, rising
 from lit_vlr.functional._validation import ArrayLike, check_confidence
 
 _ROUNDING = 1e-9  # of a slope in units of the scores' spread
@@ -88,7 +88,7 @@ class PlattScaling(Calibrator):
 
     def __call__(self, confidence: ArrayLike) -> Tensor:
         """Expected accuracy, (N,)."""
-        return torch.sigmoid(self.slope * check_confidence(confidence) + self.intercept)
+        return rising(check_confidence(confidence), lambda s: torch.sigmoid(self.slope * s + self.intercept))
 
     def to_dict(self) -> dict[str, Any]:
         """``kind``, ``slope``, ``intercept``."""

@@ -11,7 +11,7 @@ import torch
 from scipy.optimize import brentq
 from torch import Tensor
 
-from lit_vlr.calibration.base import Calibrator, DegenerateCalibrationError, check_increasing, check_split
+from lit_vlr.calibration.base import Calibrator, DegenerateCalibrationError, check_increasing, check_split, rising
 from lit_vlr.functional._validation import ArrayLike, check_choice, check_confidence, check_number
 
 ScoreKind = Literal["probability", "log_probability"]
@@ -89,7 +89,8 @@ class TemperatureScaling(Calibrator):
 
     def __call__(self, confidence: ArrayLike) -> Tensor:
         """Expected accuracy, (N,)."""
-        return torch.sigmoid(_logit(check_confidence(confidence), self.score) / self.temperature)
+        scores = check_confidence(confidence)
+        return rising(scores, lambda s: torch.sigmoid(_logit(s, self.score) / self.temperature))
 
     def to_dict(self) -> dict[str, Any]:
         """``kind``, ``temperature``, ``score``."""

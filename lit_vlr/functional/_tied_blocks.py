@@ -22,6 +22,9 @@ HIGHEST_CUT = torch.finfo(torch.float64).max
 class TiedBlocks(NamedTuple):
     """Cumulative sums at the K cuts that a threshold can make, the most confident block first.
 
+    Of R weightings of the same rows at once (:func:`weighted_blocks`) all are (R, K) but `declined`; a weighting that
+    leaves blocks out repeats its last cut.
+
     Attributes:
         threshold: the confidence of each block, strictly decreasing, never +inf, (K,).
         answered: weight of the rows with ``confidence >= threshold``, (K,).
@@ -37,12 +40,12 @@ class TiedBlocks(NamedTuple):
     @property
     def total(self) -> Tensor:
         """Weight of all rows."""
-        return self.answered[-1:].sum() + self.declined
+        return self.answered[..., -1:].sum(-1) + self.declined
 
     @property
     def coverage(self) -> Tensor:
         """Fraction of the weight that is answered, (K,); the last is exactly 1 where nothing was declined."""
-        return self.answered / self.total
+        return self.answered / self.total[..., None]
 
     @property
     def mean(self) -> Tensor:
@@ -90,9 +93,7 @@ def tied_blocks(confidence: Tensor, value: Tensor, weight: Tensor, abstained: Te
         order = order[torch.argsort(confidence[order], descending=True, stable=True)]
     confidence, value, weight = (column.index_select(0, order) for column in (confidence, value, weight))
 
-    last_of_block = torch.ones_like(confidence, dtype=torch.bool)
-    torch.ne(confidence[1:], confidence[:-1], out=last_of_block[:-1])
-    cut = last_of_block.nonzero().squeeze(1)
+    cut = _block_ends(confidence)
     cumulative = _exact_cumsum(weight * value) if whole else (weight * value).cumsum(0)
     return TiedBlocks(
         threshold=confidence.index_select(0, cut),
@@ -102,9 +103,49 @@ def tied_blocks(confidence: Tensor, value: Tensor, weight: Tensor, abstained: Te
     )
 
 
+def weighted_blocks(confidence: Tensor, value: Tensor, weights: Tensor) -> TiedBlocks:
+    """The blocks of R weightings of the same rows at once, (R, K): one sort for all of them.
+
+    A block that a weighting leaves out would have a mean of 0 / 0 where it comes first. So each weighting keeps the
+    cuts at which it answers more, and repeats the last one where that leaves fewer than K.
+
+    Args:
+        confidence: checked scores, float64, (N,).
+        value: what to accumulate, finite, float64, (N,).
+        weights: whole numbers, float64, at least one positive in each row, (R, N).
+    """
+    confidence, order = confidence.clamp(max=HIGHEST_CUT).sort(descending=True)
+    cut = _block_ends(confidence)
+    weights = weights.index_select(1, order)
+    threshold = confidence.index_select(0, cut).expand(len(weights), -1)
+    answered = weights.cumsum(1).index_select(1, cut)
+    cumulative = (weights * value.index_select(0, order)).cumsum(1).index_select(1, cut)
+    more = with_origin(answered).diff() > 0
+    place = torch.where(more, more.cumsum(1) - 1, len(cut))  # the column behind the last takes what is left out
+
+    lowest = threshold.where(more, math.inf).amin(1, keepdim=True)
+
+    def packed(column: Tensor, last: Tensor) -> Tensor:
+        return last.repeat(1, len(cut) + 1).scatter_(1, place, column)[:, :-1]
+
+    return TiedBlocks(
+        threshold=packed(threshold, lowest),
+        answered=packed(answered, answered[:, -1:]),
+        value=packed(cumulative, cumulative[:, -1:]),
+        declined=weights.new_zeros(()),
+    )
+
+
 def with_origin(cumulative: Tensor) -> Tensor:
-    """Prepend the zero that a cumulative sum starts from, (K,) -> (K + 1,)."""
-    return torch.cat([cumulative.new_zeros(1), cumulative])
+    """Prepend the zero that a cumulative sum starts from, (..., K) -> (..., K + 1)."""
+    return torch.cat([cumulative.new_zeros(*cumulative.shape[:-1], 1), cumulative], dim=-1)
+
+
+def _block_ends(confidence: Tensor) -> Tensor:
+    """Places of the last row of each block of sorted confidences, (K,)."""
+    last_of_block = torch.ones_like(confidence, dtype=torch.bool)
+    torch.ne(confidence[1:], confidence[:-1], out=last_of_block[:-1])
+    return last_of_block.nonzero().squeeze(1)
 
 
 def _exact_cumsum(terms: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from torch import Tensor
 
 from lit_vlr.functional._validation import ArrayLike
+from lit_vlr.functional.pairing import check_same_ids, check_unique_ids
 
 Statistic: TypeAlias = Callable[..., SupportsFloat] | Literal["mean"]
 """A function of the resampled columns (numpy arrays), or ``"mean"`` of the single column, which is much faster."""
@@ -98,8 +99,8 @@ def group_bootstrap(
     """
     _check_level(level)
     columns = _columns(statistic, arrays)
-    resampler = _Resampler(groups, len(columns[0]), n_resamples, seed)
-    return _interval(_evaluate(statistic, columns), resampler.distribution(statistic, columns), resampler, level)
+    resampler = GroupResampler(groups, len(columns[0]), n_resamples, seed)
+    return resampler.interval(_evaluate(statistic, columns), resampler.distribution(statistic, columns), level)
 
 
 def paired_difference(
@@ -160,24 +161,32 @@ def paired_difference(
             f"Expected `first` and `second` of as many columns but got {len(columns)} and {len(others)}; pass the same "
             "columns of both prediction sets"
         )
-    rows = _align(first_uids, second_uids, len(columns[0]), len(others[0]))
+    rows = align(first_uids, second_uids, len(columns[0]), len(others[0]))
     others = [column[rows] for column in others]
 
-    resampler = _Resampler(groups, len(columns[0]), n_resamples, seed)
+    resampler = GroupResampler(groups, len(columns[0]), n_resamples, seed)
     value = _evaluate(statistic, columns) - _evaluate(statistic, others)
     differences = resampler.distribution(statistic, columns) - resampler.distribution(statistic, others)
-    interval = _interval(value, differences, resampler, level)
-    if np.isnan(interval.low):
-        return PairedDifference(*interval, p_value=float("nan"))
-    fewer = int(min((differences <= _ROUNDING).sum(), (differences >= -_ROUNDING).sum()))
-    return PairedDifference(*interval, p_value=min(1.0, 2 * (1 + fewer) / (n_resamples + 1)))
+    return resampler.difference(value, differences, level)
 
 
-class _Resampler:
-    """Draws groups; the draws depend on the seed, the number of groups and of resamples, and on nothing else."""
+class GroupResampler:
+    """Draws groups of rows; the draws depend on the seed, the number of groups and of resamples, and on nothing else.
+
+    For statistics of many resamples at once; :func:`group_bootstrap` and :func:`paired_difference` are made of it.
+
+    Args:
+        groups: group labels of the rows, N of them.
+        n_rows: N.
+        n_resamples: number of resamples.
+        seed: of the draws.
+
+    Raises:
+        ValueError: for labels that are not one a row, or no resamples.
+    """
 
     def __init__(
-        self, groups: Sequence[Any] | npt.NDArray[Any] | Tensor, n_rows: int, n_resamples: int, seed: int
+        self, groups: Sequence[Any] | npt.NDArray[Any] | Tensor, n_rows: int, n_resamples: int, seed: int = 0
     ) -> None:
         labels = np.asarray(groups.detach().cpu() if isinstance(groups, Tensor) else groups)
         if labels.shape != (n_rows,):
@@ -193,30 +202,49 @@ class _Resampler:
         self.n_resamples = n_resamples
         self.seed = seed
 
+    def weights(self) -> Iterator[_Integers]:
+        """How often each resample has each row, several resamples at a time, (resamples, N)."""
+        for counts in self._counts():
+            yield counts[:, self.group_of_row]
+
     def distribution(self, statistic: Statistic, columns: list[npt.NDArray[Any]]) -> _Floats:
         """The statistic on every resample, (n_resamples,)."""
         if statistic == "mean":
             # A mean needs the sums and sizes of the drawn groups, never their rows.
             sums = np.bincount(self.group_of_row, weights=columns[0], minlength=self.n_groups)
             sizes = np.bincount(self.group_of_row, minlength=self.n_groups)
-            return np.concatenate([sums[d].sum(1) / sizes[d].sum(1) for d in self._draws()])
-        return np.fromiter((_evaluate(statistic, columns, rows) for rows in self._rows()), np.float64, self.n_resamples)
+            return np.concatenate([counts @ sums / (counts @ sizes) for counts in self._counts()])
+        # Rows in their original order, repeated as often as their group was drawn.
+        every_row = np.arange(len(self.group_of_row))
+        values = (
+            _evaluate(statistic, columns, np.repeat(every_row, often)) for some in self.weights() for often in some
+        )
+        return np.fromiter(values, np.float64, self.n_resamples)
 
-    def _draws(self) -> Iterator[_Integers]:
-        """Drawn groups, several resamples at a time, (resamples, n_groups)."""
+    def interval(self, value: float, distribution: _Floats, level: float = 0.95) -> Interval:
+        """The percentile interval of a statistic; see :func:`group_bootstrap` for where it is NaN."""
+        if self.n_groups == 1 or bool(np.isnan(distribution).any()):
+            return Interval(value, float("nan"), float("nan"))
+        low, high = np.quantile(distribution, [(1 - level) / 2, (1 + level) / 2])
+        return Interval(value, float(low), float(high))
+
+    def difference(self, value: float, differences: _Floats, level: float = 0.95) -> PairedDifference:
+        """Interval and p value of a difference; see :func:`paired_difference`."""
+        interval = self.interval(value, differences, level)
+        if np.isnan(interval.low):
+            return PairedDifference(*interval, p_value=float("nan"))
+        fewer = int(min((differences <= _ROUNDING).sum(), (differences >= -_ROUNDING).sum()))
+        return PairedDifference(*interval, p_value=min(1.0, 2 * (1 + fewer) / (self.n_resamples + 1)))
+
+    def _counts(self) -> Iterator[_Integers]:
+        """How often each resample has each group, several resamples at a time, (resamples, n_groups)."""
         generator = np.random.default_rng(self.seed)
-        at_once = max(1, _DRAWS_AT_ONCE // self.n_groups)
+        at_once = max(1, _DRAWS_AT_ONCE // len(self.group_of_row))
         for start in range(0, self.n_resamples, at_once):
             resamples = min(at_once, self.n_resamples - start)
-            yield generator.integers(self.n_groups, size=(resamples, self.n_groups))
-
-    def _rows(self) -> Iterator[_Integers]:
-        """Rows of each resample, in their original order, repeated as often as their group was drawn."""
-        every_row = np.arange(len(self.group_of_row))
-        for draws in self._draws():
-            for drawn in draws:
-                counts = np.bincount(drawn, minlength=self.n_groups)
-                yield np.repeat(every_row, counts[self.group_of_row])
+            drawn = generator.integers(self.n_groups, size=(resamples, self.n_groups))
+            drawn += self.n_groups * np.arange(resamples)[:, None]
+            yield np.bincount(drawn.ravel(), minlength=drawn.size).reshape(drawn.shape)
 
 
 def _columns(statistic: Statistic, arrays: Sequence[ArrayLike]) -> list[npt.NDArray[Any]]:
@@ -235,7 +263,14 @@ def _columns(statistic: Statistic, arrays: Sequence[ArrayLike]) -> list[npt.NDAr
                 f"Expected a single column of shape (N,) for statistic 'mean' but got shapes "
                 f"{[c.shape for c in columns]}; pass a function for anything else"
             )
-        return [columns[0].astype(np.float64)]
+        column = columns[0].astype(np.float64)
+        if np.isnan(column).any():
+            first = int(np.isnan(column).argmax())
+            raise ValueError(
+                f"Expected a column without NaN for statistic 'mean' but got one at index {first}; drop the row, or "
+                "find out why its value is undefined"
+            )
+        return [column]
     if not callable(statistic):
         raise ValueError(f"Expected `statistic` to be a function or 'mean' but got {statistic!r}; pass a function")
     return columns
@@ -251,29 +286,13 @@ def _check_level(level: float) -> None:
         raise ValueError(f"Expected `level` in (0, 1) but got {level}; 0.95 is usual")
 
 
-def _interval(value: float, distribution: _Floats, resampler: _Resampler, level: float) -> Interval:
-    """Percentile interval; see :func:`group_bootstrap` for where it is NaN."""
-    if resampler.n_groups == 1 or bool(np.isnan(distribution).any()):
-        return Interval(value, float("nan"), float("nan"))
-    low, high = np.quantile(distribution, [(1 - level) / 2, (1 + level) / 2])
-    return Interval(value, float(low), float(high))
-
-
-def _align(first_uids: Sequence[str], second_uids: Sequence[str], n_first: int, n_second: int) -> _Integers:
+def align(first_uids: Sequence[str], second_uids: Sequence[str], n_first: int, n_second: int) -> _Integers:
     """Rows of the second set in the order of the first."""
     for name, uids, n_rows in (("first_uids", first_uids, n_first), ("second_uids", second_uids, n_second)):
         if len(uids) != n_rows:
             raise ValueError(f"Expected `{name}` of length {n_rows}, one a row, but got {len(uids)}; pass every uid")
-        if len(set(uids)) != len(uids):
-            seen: set[str] = set()
-            twice = [uid for uid in uids if uid in seen or seen.add(uid)]  # type: ignore[func-returns-value]
-            raise ValueError(f"Expected `{name}` without duplicates but got {twice[:5]} twice; keep one row a sample")
-    if set(first_uids) != set(second_uids):
-        only_first, only_second = set(first_uids) - set(second_uids), set(second_uids) - set(first_uids)
-        raise ValueError(
-            f"Expected `first_uids` and `second_uids` to name the same samples but {len(only_first)} are only in the "
-            f"first ({sorted(only_first)[:5]}) and {len(only_second)} only in the second ({sorted(only_second)[:5]}); "
-            "compare both sets on the samples they share"
-        )
+        check_unique_ids(name, uids)
+    remedy = "compare both sets on the samples they share"
+    check_same_ids(second_uids, first_uids, names=("second_uids", "first_uids"), remedy=remedy)
     row_of = {uid: row for row, uid in enumerate(second_uids)}
     return np.array([row_of[uid] for uid in first_uids], dtype=np.int64)

@@ -156,15 +156,19 @@ def brier_score(
 def bin_sums(columns: SelectiveColumns, n_bins: int) -> Tensor:
     """Weight of the answered rows and the gap of each bin, (1 + M,); see :func:`expected_calibration_error`."""
     rows = check_answered_probability(columns)
-    edges = torch.arange(1, n_bins, dtype=torch.float64) / n_bins
-    bins = torch.bucketize(rows.confidence, edges, right=True)
-    gaps = sums_in_cells(bins, n_bins, rows.weight * (rows.confidence - rows.correctness))
+    gaps = sums_in_cells(bins_of(rows.confidence, n_bins), n_bins, rows.weight * (rows.confidence - rows.correctness))
     return torch.cat([rows.weight.sum().reshape(1), gaps[0]])
 
 
+def bins_of(confidence: Tensor, n_bins: int) -> Tensor:
+    """The bin of equal width that each probability is in, int64, (N,)."""
+    edges = torch.arange(1, n_bins, dtype=torch.float64) / n_bins
+    return torch.bucketize(confidence, edges, right=True)
+
+
 def ece_of(sums: Tensor) -> Tensor:
-    """ECE from the sums of :func:`bin_sums`; 0 / 0 is NaN where nothing was answered."""
-    return sums[1:].abs().sum() / sums[0]
+    """ECE from the sums of :func:`bin_sums`, (..., 1 + M); 0 / 0 is NaN where nothing was answered."""
+    return sums[..., 1:].abs().sum(-1) / sums[..., 0]
 
 
 def brier_sums(columns: SelectiveColumns) -> Tensor:

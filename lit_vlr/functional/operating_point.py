@@ -203,7 +203,8 @@ def best_threshold(
     """
     cost = check_cost(cost)
     columns = check_selective(confidence, correctness, weight, abstained)
-    blocks = tied_blocks(columns.confidence, _reward(columns.correctness, cost), columns.weight, columns.abstained)
+    rewards = answer_rewards(columns.correctness, cost)
+    blocks = tied_blocks(columns.confidence, rewards, columns.weight, columns.abstained)
     reward = blocks.value / blocks.total
     best = with_origin(reward).max()  # 0 is what +inf earns
     as_good = blocks.threshold[reward >= best - ROUNDING_TOLERANCE * max(1.0, cost)]
@@ -213,20 +214,21 @@ def best_threshold(
 
 def largest_coverage(losses: TiedBlocks, max_risk: float) -> Tensor:
     """C@R of accumulated losses; see :func:`coverage_at_risk`."""
-    feasible = losses.coverage[losses.mean <= max_risk + RISK_TOLERANCE]
-    return feasible[-1] if feasible.numel() else torch.zeros((), dtype=torch.float64)
+    # Coverage ascends, so the largest feasible one is the last; 0 where there is none, also where all was declined.
+    return with_origin(losses.coverage.where(losses.mean <= max_risk + RISK_TOLERANCE, 0.0)).amax(-1)
 
 
 def risk_from(losses: TiedBlocks, coverage: float) -> Tensor:
     """R@C of accumulated losses; see :func:`risk_at_coverage`."""
-    enough = losses.mean[losses.coverage >= coverage - ROUNDING_TOLERANCE]
-    return enough[0] if enough.numel() else torch.tensor(math.nan, dtype=torch.float64)
+    too_few = (losses.coverage < coverage - ROUNDING_TOLERANCE).sum(-1, keepdim=True)
+    unreached = losses.mean.new_full((*losses.mean.shape[:-1], 1), math.nan)
+    return torch.cat([losses.mean, unreached], dim=-1).gather(-1, too_few).squeeze(-1)
 
 
 def reward_sums(columns: SelectiveColumns, cost: float, threshold: float) -> Tensor:
     """Weight of all rows and their rewards, (2,); see :func:`effective_reliability`."""
     answered = (columns.confidence >= threshold) & (threshold < math.inf) & (columns.abstained == 0)
-    reward = torch.where(answered, _reward(columns.correctness, cost), 0.0)
+    reward = torch.where(answered, answer_rewards(columns.correctness, cost), 0.0)
     return torch.stack([columns.weight.sum(), (columns.weight * reward).sum()])
 
 
@@ -254,6 +256,6 @@ def check_threshold(threshold: float | Tensor) -> float:
     return value
 
 
-def _reward(accuracy: Tensor, cost: float) -> Tensor:
+def answer_rewards(accuracy: Tensor, cost: float) -> Tensor:
     """What answering earns, row by row, (N,)."""
     return torch.where(accuracy > 0, accuracy, -cost)

@@ -54,15 +54,27 @@ def check_unique_ids(name: str, ids: Iterable[object]) -> None:
         )
 
 
-def check_same_ids(predicted: Collection[str], wanted: Collection[str]) -> None:
-    """Every reference has its prediction, and no prediction is left over."""
+def check_same_ids(
+    predicted: Collection[str],
+    wanted: Collection[str],
+    names: tuple[str, str] = ("predictions", "references"),
+    remedy: str = "score the split that was predicted",
+) -> None:
+    """Every reference has its prediction, and no prediction is left over.
+
+    Args:
+        predicted: ids that are there.
+        wanted: ids that have to be there.
+        names: of the two arguments, for the message.
+        remedy: appended to the message.
+    """
     given, known = set(predicted), set(wanted)
     missing = [uid for uid in wanted if uid not in given]
     extra = [uid for uid in predicted if uid not in known]
     if missing or extra:
         raise ValueError(
-            f"Expected `predictions` for exactly the ids of `references` but got {_some(missing)} missing and "
-            f"{_some(extra)} too many; score the split that was predicted"
+            f"Expected `{names[0]}` for exactly the ids of `{names[1]}` but got {_some(missing)} missing and "
+            f"{_some(extra)} too many; {remedy}"
         )
 
 

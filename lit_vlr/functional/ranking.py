@@ -9,6 +9,8 @@ Results are float64 on the CPU.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Literal, TypeAlias
 
 import torch
@@ -65,9 +67,8 @@ def excess_aurc(
     """
     check_choice("convention", convention, ExcessConvention)
     columns = check_selective(confidence, correctness, weight, abstained, whole_weight=True)
-    achieved = area_under(loss_blocks(columns).forced(), convention)
-    # Rounding alone may take an optimal order that ties differently to -1e-17.
-    return (achieved - area_under(best_loss_blocks(columns), convention)).clamp(min=0.0)
+    area = partial(area_under, convention=convention)
+    return excess_area(loss_blocks(columns).forced(), best_loss_blocks(columns), area)
 
 
 def excess_augrc(
@@ -107,8 +108,7 @@ def excess_augrc(
         tensor(0.1111, dtype=torch.float64)
     """
     columns = check_selective(confidence, correctness, weight, abstained)
-    achieved = generalised_area_under(loss_blocks(columns).forced())
-    return (achieved - generalised_area_under(best_loss_blocks(columns))).clamp(min=0.0)
+    return excess_area(loss_blocks(columns).forced(), best_loss_blocks(columns), generalised_area_under)
 
 
 def prediction_rejection_ratio(
@@ -207,16 +207,21 @@ def best_loss_blocks(columns: SelectiveColumns) -> TiedBlocks:
     return tied_blocks(accuracy, 1 - accuracy, columns.weight)
 
 
+def excess_area(achieved: TiedBlocks, best: TiedBlocks, area: Callable[[TiedBlocks], Tensor]) -> Tensor:
+    """What an area of losses accumulated to full coverage exceeds that of their best order by."""
+    return (area(achieved) - area(best)).clamp(min=0.0)  # rounding alone may take an optimal order to -1e-17
+
+
 def rejection_ratio(achieved: TiedBlocks, best: TiedBlocks) -> Tensor:
     """PRR of losses accumulated to full coverage in two orders; see :func:`prediction_rejection_ratio`."""
-    if best.threshold.numel() == 1:  # decided on the data: the difference of two areas may be rounding instead of zero
-        return torch.tensor(float("nan"), dtype=torch.float64)
-    random_area = achieved.mean[-1]
-    return (random_area - area_under(achieved, "mean")) / (random_area - area_under(best, "mean"))
+    random_area = achieved.mean[..., -1]
+    ratio = (random_area - area_under(achieved, "mean")) / (random_area - area_under(best, "mean"))
+    # Decided on the data: the difference of two areas may be rounding instead of zero.
+    return ratio.where(best.answered[..., 0] < best.answered[..., -1], torch.nan)
 
 
 def roc_area_under(losses: TiedBlocks) -> Tensor:
     """AUROC of losses accumulated to full coverage; see :func:`auroc`."""
     wrong, right = losses.value, losses.answered - losses.value
     # Ties are straight lines of the ROC curve; 0 / 0 is the NaN promised above.
-    return torch.trapezoid(with_origin(right), with_origin(wrong)) / (right[-1] * wrong[-1])
+    return torch.trapezoid(with_origin(right), with_origin(wrong)) / (right[..., -1] * wrong[..., -1])

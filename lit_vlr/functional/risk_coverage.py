@@ -205,24 +205,24 @@ def curve_of(losses: TiedBlocks) -> RiskCoverage:
 def generalised_area_under(losses: TiedBlocks) -> Tensor:
     """AUGRC of accumulated losses; see :func:`augrc`."""
     # The cumulative loss is linear between cuts, so the trapezoid rule is exact, ties included.
-    return torch.trapezoid(with_origin(losses.value / losses.total), with_origin(losses.coverage))
+    return torch.trapezoid(with_origin(losses.value / losses.total[..., None]), with_origin(losses.coverage))
 
 
 def area_under(blocks: TiedBlocks, convention: AURCConvention) -> Tensor:
     """AURC of accumulated losses; see :func:`aurc` for the three conventions."""
     if convention == "geifman":
-        risk = torch.cat([blocks.mean[:1], blocks.mean])
+        risk = torch.cat([blocks.mean[..., :1], blocks.mean], dim=-1)
         return torch.trapezoid(risk, with_origin(blocks.coverage))
 
     answered = blocks.answered
     # Within block b the prefix risk is R_k = (C_0 + (k - n_0) m) / k, so that its sum over k in (n_0, n_1] is
     # (n_1 - n_0) m + (C_0 - n_0 m) (H(n_1) - H(n_0)): no loop over the rows, whatever their weights.
-    before, loss_before = with_origin(answered)[:-1], with_origin(blocks.value)[:-1]
+    before, loss_before = with_origin(answered)[..., :-1], with_origin(blocks.value)[..., :-1]
     block_loss = blocks.value - loss_before
-    slope = block_loss / (answered - before)
+    slope = block_loss / (answered - before).clamp(min=1)  # of no rows, where a weighting repeats its last cut
     harmonic = torch.digamma(with_origin(answered) + 1).diff()
-    area = (block_loss + (loss_before - slope * before) * harmonic).sum() / answered[-1]
+    area = (block_loss + (loss_before - slope * before) * harmonic).sum(-1) / answered[..., -1]
     if convention == "mean":
         return area
     # The trapezoid rule gives both ends half a step; R_1 is the mean risk of the first block.
-    return area - (blocks.mean[0] + blocks.mean[-1]) / (2 * answered[-1])
+    return area - (blocks.mean[..., 0] + blocks.mean[..., -1]) / (2 * answered[..., -1])

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from lit_vlr import __version__
 from lit_vlr.functional import Interval, risk_coverage_curve
 from lit_vlr.report import abstainer, words
 from lit_vlr.report.figures import SERIES, Curve, bars_svg, risk_coverage_svg
 from lit_vlr.report.gallery import read_gallery
+from lit_vlr.report.page import render, write_page
 from lit_vlr.report.runs import PredictionSet, Run, read_runs
 from lit_vlr.report.summary import MAX_RISK, Row, Summary, complement, labelled, summarize
 
@@ -69,19 +67,15 @@ def build_report(
     texts = {page: _html(arms, summary, harms, title), page.with_suffix(".md"): _markdown(summary, harms, title)}
     page.parent.mkdir(parents=True, exist_ok=True)
     for path, text in texts.items():
-        part = path.with_name(f"{path.name}.part")
-        # Generated text may hold lone surrogates, which UTF-8 has no bytes for.
-        part.write_text(text, encoding="utf-8", errors="xmlcharrefreplace", newline="\n")
-        part.replace(path)
+        write_page(path, text)
     return page
 
 
 def _html(runs: Sequence[Run], summary: Summary, harms: Sequence[abstainer.Harm], title: str) -> str:
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    template = environment.from_string(files("lit_vlr.report").joinpath("template.html").read_text(encoding="utf-8"))
     hues = {arm: 1 + index % len(SERIES) for index, arm in enumerate(summary.arms)}
     shared, varying = _manifests(runs)
-    return template.render(
+    return render(
+        "template.html",
         title=title,
         lead=words.LEAD,
         tiles=_tiles(summary, hues),
@@ -102,7 +96,6 @@ def _html(runs: Sequence[Run], summary: Summary, harms: Sequence[abstainer.Harm]
         glossary=words.GLOSSARY,
         shared=shared,
         varying=varying,
-        version=__version__,
     )
 
 

@@ -6,11 +6,12 @@ import argparse
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from lit_vlr.answers import read_answers
+from lit_vlr.calibration import KINDS, Calibrator
 from lit_vlr.errors import UserError
 from lit_vlr.functional import (
     ThresholdChoice,
@@ -21,7 +22,7 @@ from lit_vlr.functional import (
     learn_then_test_threshold,
     sgr_threshold,
 )
-from lit_vlr.predictions import manifest_path, read_manifest
+from lit_vlr.predictions import manifest_if_any
 from lit_vlr.threshold_file import write_threshold
 from lit_vlr.verbs.parser import Parser, add_answer_arguments, said_in_one_line
 
@@ -41,7 +42,12 @@ _HELP = """methods:
   crc        answered and wrong at most --target-risk of all questions, on average
   empirical  risk at most --target-risk on this very split; promises nothing elsewhere
   cost       best effective reliability at --cost a wrong answer
-  coverage   answers at least --coverage of this split"""
+  coverage   answers at least --coverage of this split
+
+calibrators, which say how right an answer of some confidence is, and move neither threshold nor order:
+  temperature  one number, for confidences that are probabilities
+  platt        a logistic curve through confidences of any scale
+  isotonic     the best rising curve; wants a few hundred questions"""
 
 
 def main(args: list[str]) -> None:
@@ -51,21 +57,24 @@ def main(args: list[str]) -> None:
         args: of the command line, after the verb.
 
     Raises:
-        UserError: for arguments that are missing, of no use, or out of range.
+        UserError: for arguments that are missing, of no use, or out of range, or a split that no calibrator fits.
     """
     given = _parser().parse_args(args)
     choose, needed, optional = METHODS[given.method]
     _check_arguments(given, needed, optional)
     if given.out.resolve() == given.predictions.resolve():
         raise UserError(f"Expected --out to be another file than --predictions but both are {given.out}")
-    predictions = read_answers(given.predictions, given.annotations, given.dialect)
+    predictions = read_answers(given.predictions, given.annotations, given.dialect, given.leave_one_out)
     more = {name: value for name in optional if (value := getattr(given, name)) is not None}
     confidence, correctness = np.array([(p.confidence, p.accuracy) for p in predictions], dtype=np.float64).T
     with said_in_one_line():
+        # On the confidences as they are: levels that a calibrator merges are chosen by looking at the answers, so cuts
+        # between them would void the guarantees.
         choice = choose(confidence, correctness, getattr(given, needed), **more)
-    manifest = _manifest(given.predictions)
+        calibrator = None if given.calibrator is None else _fit(given.calibrator, confidence, correctness)
+    manifest = manifest_if_any(given.predictions)
     images = len({p.image_id for p in predictions})
-    write_threshold(given.out, choice, given.predictions, images, manifest.get("confidence"))
+    write_threshold(given.out, choice, given.predictions, images, manifest.get("confidence"), calibrator)
     if manifest.get("set", "calibration") != "calibration":
         message = f"chosen on the set {manifest['set']!r}: what is reported on that set is no longer a test"
         print(f"lit-vlr: {message}", file=sys.stderr)
@@ -73,6 +82,8 @@ def main(args: list[str]) -> None:
         message = f"{choice.n} questions on {images} pictures: the guarantee takes each question for independent"
         print(f"lit-vlr: {message}; see docs/guarantees.md", file=sys.stderr)
     print(_said(choice, images))
+    if calibrator is not None:
+        print(_calibration_said(calibrator, choice))
     print(f"threshold file: {given.out}")
 
 
@@ -94,6 +105,8 @@ def _parser() -> Parser:
     )
     parser.add_argument("--cost", type=float, metavar="C", help="price of a wrong answer")
     parser.add_argument("--coverage", type=float, metavar="C", help="share of the questions to answer")
+    said = "fit one too; test, predict, ask and score then say the accuracy to expect"
+    parser.add_argument("--calibrator", choices=tuple(KINDS), help=said)
     parser.add_argument(
         "--out", type=Path, default=Path("threshold.json"), metavar="FILE", help="(default: %(default)s)"
     )
@@ -113,10 +126,14 @@ def _flag(name: str) -> str:
     return f"--{name.replace('_', '-')}"
 
 
-def _manifest(predictions: Path) -> dict[str, Any]:
-    """How the predictions were made; empty where that is not recorded."""
-    has_one = predictions.suffix == ".jsonl" and manifest_path(predictions).is_file()
-    return read_manifest(predictions) if has_one else {}
+def _fit(kind: str, confidence: npt.NDArray[np.float64], correctness: npt.NDArray[np.float64]) -> Calibrator:
+    outside = confidence[(confidence < 0) | (confidence > 1)]
+    if kind == "temperature" and len(outside):
+        raise UserError(
+            f"Expected confidences in [0, 1] with --calibrator temperature but got {outside[0]:g}; use platt, "
+            "which takes any score"
+        )
+    return KINDS[kind].fit(confidence, correctness)
 
 
 def _said(choice: ThresholdChoice, images: int) -> str:
@@ -127,3 +144,10 @@ def _said(choice: ThresholdChoice, images: int) -> str:
         f"({100 * choice.coverage:.1f}%, on {images} pictures) with a risk of {choice.risk:.3f}\n"
         f"guarantee: {choice.guarantee}"
     )
+
+
+def _calibration_said(calibrator: Calibrator, choice: ThresholdChoice) -> str:
+    said = f"calibrator: {calibrator.kind}"
+    if not choice.feasible:
+        return said
+    return f"{said}; at the threshold it expects an accuracy of {float(calibrator([choice.threshold])):.3f}"

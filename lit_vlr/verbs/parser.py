@@ -10,6 +10,7 @@ from typing import NoReturn, get_args
 
 from lit_vlr.errors import UserError
 from lit_vlr.functional._vqa_normalization import VQADialect
+from lit_vlr.functional.vqa_accuracy import LeaveOneOut
 
 
 class Parser(argparse.ArgumentParser):
@@ -24,8 +25,10 @@ def add_answer_arguments(parser: argparse.ArgumentParser) -> None:
     """What reading answers of other programs takes; see `lit_vlr.answers.read_answers`."""
     said = "official VQAv2 or OK-VQA annotations, for files of question_id, answer and confidence"
     parser.add_argument("--annotations", type=Path, metavar="FILE", help=said)
-    said = "of VQA accuracy, with --annotations"
+    said = "of VQA accuracy, with --annotations (default: %(default)s)"
     parser.add_argument("--dialect", choices=get_args(VQADialect), default="no_skip", help=said)
+    said = "the same; `value` is what the official script does to answers without answer_id, such as those of VizWiz"
+    parser.add_argument("--leave-one-out", choices=get_args(LeaveOneOut), default="index", help=said)
 
 
 @contextmanager

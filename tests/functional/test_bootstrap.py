@@ -51,7 +51,7 @@ def test_more_draws_than_fit_in_memory_at_once_change_nothing(monkeypatch):
     _, correctness, groups = data()
     whole = group_bootstrap("mean", correctness, groups=groups, n_resamples=50)
     monkeypatch.setattr("lit_vlr.functional.bootstrap._DRAWS_AT_ONCE", 30)
-    assert group_bootstrap("mean", correctness, groups=groups, n_resamples=50) == whole
+    assert group_bootstrap("mean", correctness, groups=groups, n_resamples=50) == pytest.approx(whole, abs=1e-12)
 
 
 def test_row_order_and_container_change_nothing():
@@ -181,11 +181,15 @@ def test_paired_function_of_two_columns():
         (lambda: group_bootstrap("mean", [1.0, 0.0], groups=["a"]), r"`groups` of shape \(2,\).* but got \(1,\)"),
         (lambda: group_bootstrap("median", [1.0], groups=["a"]), r"`statistic` to be a function or 'mean' but got 'm"),
         (lambda: group_bootstrap("mean", [1.0], groups=["a"], n_resamples=0), r"`n_resamples` of at least 1 but got 0"),
+        (lambda: group_bootstrap("mean", [1.0, math.nan], groups=["a", "b"]), r"without NaN .* but got one at index 1"),
         (lambda: group_bootstrap("mean", [1.0], groups=["a"], level=95), r"`level` in \(0, 1\) but got 95"),
-        (lambda: paired([1.0], [1.0], second_uids=["x"]), r"name the same samples but 1 are only in the first"),
+        (
+            lambda: paired([1.0], [1.0], second_uids=["x"]),
+            r"`second_uids` for exactly the ids of `first_uids` but got 1 \('0'\) missing and 1 \('x'\) too",
+        ),
         (
             lambda: paired([1.0, 0.0], [1.0, 0.0], first_uids=["x", "x"]),
-            r"`first_uids` without dup.* got \['x'\] twice",
+            r"each id of `first_uids` once but got 1 \('x'\) more than once",
         ),
         (lambda: paired([1.0], [1.0, 0.0]), r"`second_uids` of length 2, one a row, but got 1"),
     ],

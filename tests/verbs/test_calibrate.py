@@ -8,7 +8,9 @@ from dataclasses import replace
 
 import pytest
 
+from lit_vlr.calibration import KINDS
 from lit_vlr.cli import main
+from lit_vlr.errors import UserError
 from lit_vlr.functional import (
     conformal_threshold,
     cost_threshold,
@@ -153,3 +155,37 @@ def test_help_explains_the_methods(capsys) -> None:
         main(["calibrate", "--help"])
     said = capsys.readouterr().out
     assert all(f"\n  {method} " in said for method in ("ltt", "sgr", "crc", "empirical", "cost", "coverage"))
+
+
+@pytest.mark.parametrize("kind", ["temperature", "platt", "isotonic"])
+def test_a_calibrator_is_fitted_on_the_split_and_moves_no_threshold(folder, capsys, kind) -> None:
+    args = ["--predictions", "soft.jsonl", "--target-risk", "0.3"]
+    assert main(["calibrate", *args, "--out", "without.json"]) == 0
+    assert main(["calibrate", *args, "--calibrator", kind, "--out", "with.json"]) == 0
+    without, found = read_threshold(folder / "without.json"), read_threshold(folder / "with.json")
+    assert without.calibrator is None
+    assert found.calibrator is not None
+    assert (found.threshold, found.guarantee) == (without.threshold, without.guarantee)
+    confidence, correctness = columns(SOFT)
+    fitted = KINDS[kind].fit(confidence, correctness)
+    assert found.calibrator.to_dict() == fitted.to_dict()
+    assert f"calibrated by {kind}" in found.say()
+    assert found.describe()["calibrator"] == kind
+    said = f"expects an accuracy of {float(fitted([found.threshold])[0]):.3f}"
+    assert said in capsys.readouterr().out
+
+
+def test_a_damaged_calibrator_is_named(folder, capsys) -> None:
+    args = ["--predictions", "soft.jsonl", "--target-risk", "0.3", "--calibrator", "platt"]
+    assert main(["calibrate", *args]) == 0
+    whole = json.loads((folder / "threshold.json").read_text())
+    for damaged in ({"kind": "none"}, {"kind": "platt"}, {"kind": "platt", "slope": -1, "intercept": 0}, 3):
+        (folder / "t.json").write_text(json.dumps(whole | {"calibrator": damaged}))
+        with pytest.raises(UserError, match=r"t\.json"):
+            read_threshold(folder / "t.json")
+
+
+def test_margins_have_no_temperature(folder, capsys) -> None:
+    write(folder / "margins.jsonl", [replace(p, confidence=3 * p.confidence) for p in SOFT])
+    said = bad(capsys, "--predictions", "margins.jsonl", "--target-risk", "0.3", "--calibrator", "temperature")
+    assert "use platt, which takes any score" in said

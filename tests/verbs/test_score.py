@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 import math
 import random
+import re
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from lit_vlr.cli import main
-from lit_vlr.functional import empirical_threshold, group_bootstrap, paired_difference
+from lit_vlr.functional import aurc, empirical_threshold, group_bootstrap, paired_difference
 from lit_vlr.scores import METRICS, answers_of, compare, score
-from lit_vlr.threshold_file import write_threshold
+from lit_vlr.threshold_file import read_threshold, write_threshold
+from lit_vlr.weighted import Weighted
 from tests._answers import annotations, predictions, write
 from tests.oracles import selective as oracle
 
@@ -145,7 +147,8 @@ def test_the_table_holds_every_number(folder, capsys) -> None:
     assert main(["score", "--predictions", "first.jsonl", "second.jsonl", "--threshold", "inf", *ARGS]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].split("  ")[-1].strip() == "second - first"
-    assert [line.split()[0] for line in lines[1:-1]] == list(METRICS)
+    assert [line.split()[0] for line in lines[1 : 1 + len(METRICS)]] == list(METRICS)
+    assert lines[-1] == "answered: confidence of at least inf"
     interval = score(answers_of(FIRST), 50)["aurc"]
     (line,) = [line for line in lines if line.startswith("aurc ")]
     assert f"{interval.value:.4f} [{interval.low:.4f}, {interval.high:.4f}]" in line
@@ -161,6 +164,9 @@ def test_files_of_one_name_are_told_apart(folder, capsys) -> None:
     write(folder / "other" / "first.jsonl", SECOND)
     assert main(["score", "--predictions", "first.jsonl", "other/first.jsonl", *ARGS]) == 0
     assert "other/first.jsonl - first.jsonl" in capsys.readouterr().out
+    paths = [write(folder / arm / "predictions" / "test.jsonl", FIRST) for arm in ("standard", "robust/a")]
+    assert main(["score", "--predictions", *map(str, paths), *ARGS]) == 0
+    assert "robust/a - standard" in capsys.readouterr().out
 
 
 def test_one_picture_has_no_interval(folder, capsys) -> None:
@@ -203,7 +209,7 @@ def test_earlier_evaluations_are_scored(folder, capsys) -> None:
         (["--predictions", "first.jsonl", "--threshold", "first.jsonl"], "first.jsonl is none"),
         (["--predictions", "first.jsonl", "--resamples", "0"], "--resamples of at least 1 but got 0"),
         (["--predictions", "first.jsonl", "--dialect", "mine"], "invalid choice: 'mine'"),
-        (["--predictions", "first.jsonl", "part.jsonl"], "name the same samples"),
+        (["--predictions", "first.jsonl", "part.jsonl"], "Expected part.jsonl to be about what first.jsonl is about"),
         (["--predictions", "first.jsonl", "--threshold", "other.json"], "but other.json is for FirstTokenMargin()"),
     ],
 )
@@ -220,3 +226,101 @@ def test_wrong_rows_are_one_line(folder, capsys) -> None:
     (folder / "second.jsonl").write_text("\n".join(lines) + "\n")
     said = bad(capsys, "--predictions", "first.jsonl", "second.jsonl")
     assert "second.jsonl:5: expected finite numbers but got NaN" in said
+
+
+def test_weights_are_repetition() -> None:
+    """What the bootstrap computes from weights is what every metric says of rows given so often, ties included."""
+    generator = np.random.default_rng(4)
+    rows = [replace(p, confidence=round(p.confidence, 1)) for p in FIRST]
+    weights = generator.integers(0, 4, (6, len(rows)))
+    answers = answers_of(rows)
+    once = Weighted(answers, weights)
+    found = {name: metric(once) for name, metric in METRICS.items()}
+    for i, counts in enumerate(weights):
+        repeated = answers.rows(np.repeat(np.arange(len(rows)), counts))
+        expected = Weighted(repeated, np.ones((1, len(repeated.uids)), dtype=np.int64))
+        for name, metric in METRICS.items():
+            assert float(found[name][i]) == pytest.approx(float(metric(expected)), abs=1e-9, nan_ok=True), name
+
+
+def test_the_bootstrap_is_the_one_of_the_functional_package() -> None:
+    groups = [p.image_id for p in FIRST]
+    confidence, correctness = ([getattr(p, name) for p in FIRST] for name in ("confidence", "accuracy"))
+    slow = group_bootstrap(aurc, confidence, correctness, groups=groups, n_resamples=40)
+    assert list(score(answers_of(FIRST), 40)["aurc"]) == pytest.approx(list(slow))
+
+
+def test_groups_and_the_worst_of_them(folder, capsys) -> None:
+    rows = [replace(p, metadata={"kind": "odd" if i % 2 else "even"}) for i, p in enumerate(FIRST)]
+    rows = [replace(p, accuracy=0.5 * p.accuracy) if p.metadata["kind"] == "odd" else p for p in rows]
+    write(folder / "grouped.jsonl", rows)
+    (entry,) = as_json(capsys, "--predictions", "grouped.jsonl", "--by", "kind")["files"]
+    assert [entry["groups"][kind]["n"] for kind in ("even", "odd")] == [30, 30]
+    for kind in ("even", "odd"):
+        mean = np.mean([p.accuracy for p in rows if p.metadata["kind"] == kind])
+        assert entry["groups"][kind]["accuracy"] == pytest.approx(mean)
+    assert entry["worst"]["accuracy"]["group"] == "odd"
+    assert "abstention_rate" not in entry["worst"]
+    assert "'other'" in bad(capsys, "--predictions", "grouped.jsonl", "--by", "other")
+
+
+def test_the_page_holds_every_number_and_fetches_nothing(folder, capsys) -> None:
+    args = ["score", "--predictions", "first.jsonl", "second.jsonl", *ARGS, "--html", "out/page.html"]
+    assert main(args) == 0
+    capsys.readouterr()
+    page = (folder / "out" / "page.html").read_text()
+    for one, other in ((FIRST, None), (SECOND, FIRST)):
+        intervals = score(answers_of(one), 50) if other is None else compare(answers_of(one), answers_of(other), 50)
+        sign = "" if other is None else "+"
+        for name, interval in intervals.items():
+            assert f">{name}" in page
+            if not math.isnan(interval.value):
+                assert f"{interval.value:{sign}.4f}<small>" in page, name
+    assert "minus first" in page
+    assert page.count("<svg") == 1
+    assert "Content-Security-Policy" in page
+    assert not re.search(r"(src|href)=.(?!#)|url\(http", page)
+    assert list((folder / "out").iterdir()) == [folder / "out" / "page.html"]  # nothing half-written
+
+
+def test_names_in_the_page_are_text(folder, capsys) -> None:
+    write(folder / "<b>&.jsonl", FIRST)
+    assert main(["score", "--predictions", "<b>&.jsonl", *ARGS, "--html", "page.html"]) == 0
+    page = (folder / "page.html").read_text()
+    assert "<b>&" not in page
+    assert "&lt;b&gt;&amp;" in page
+
+
+def test_the_page_replaces_no_predictions(folder, capsys) -> None:
+    assert "another file than --predictions" in bad(capsys, "--predictions", "first.jsonl", "--html", "first.jsonl")
+
+
+def test_a_calibrator_says_what_confidences_are_worth(folder, capsys) -> None:
+    """Margins are no probabilities: calibration errors are those of what the calibrator makes of them."""
+    rows = [replace(p, confidence=20 * p.confidence - 5) for p in predictions(400, seed=3)]
+    write(folder / "margins.jsonl", rows, confidence=None)
+    args = ["--predictions", "margins.jsonl", "--method", "coverage", "--coverage", ".5", "--calibrator", "platt"]
+    assert main(["calibrate", *args, "--out", "t.json"]) == 0
+    assert "calibrator: platt; at the threshold it expects an accuracy of" in capsys.readouterr().out
+    before = as_json(capsys, "--predictions", "margins.jsonl")["files"][0]
+    after = as_json(capsys, "--predictions", "margins.jsonl", "--threshold", "t.json")["files"][0]
+    assert (before["calibrated"], after["calibrated"]) == (False, True)
+    assert before["metrics"]["brier_score"]["value"] is None
+    calibrator = read_threshold(folder / "t.json").calibrator
+    assert calibrator is not None
+    stated = calibrator([p.confidence for p in rows]).tolist()
+    brier = oracle.brier_score(stated, [p.accuracy for p in rows])
+    assert after["metrics"]["brier_score"]["value"] == pytest.approx(brier)
+    assert after["metrics"]["aurc"] == before["metrics"]["aurc"]  # the order is that of the confidences
+
+
+def test_official_results_have_metrics_of_decisions_alone(folder, capsys) -> None:
+    said = annotations(folder / "annotations.json", {i: ["red"] * 10 for i in range(6)})
+    (folder / "results.json").write_text(json.dumps([{"question_id": i, "answer": "red"} for i in range(6)]))
+    given = ["--predictions", "results.json", "--annotations", str(said)]
+    found = values(as_json(capsys, *given)["files"][0]["metrics"])
+    assert {name for name, value in found.items() if value is not None} == {
+        "accuracy", "abstention_rate", "selective_accuracy", *(f"effective_reliability@{c}" for c in (1, 10, 100))
+    }  # fmt: skip
+    assert "without confidences: only metrics of decisions" in (main(["score", *given]), capsys.readouterr().out)[1]
+    assert "Expected confidences to compare with the threshold" in bad(capsys, *given, "--threshold", "0.5")
