@@ -6,13 +6,16 @@ Nothing here knows of vision-language models: a module needs only ``attack_loss(
 from lit_vlr_callbacks.adversarial import AdversarialEvaluation, AdversarialTraining
 from lit_vlr_callbacks.checks import AttackVerdict, check_attack
 from lit_vlr_callbacks.isolation import attack_batch
+from lit_vlr_callbacks.modules import IsolatedBatches, SurrogateLoss
 from lit_vlr_callbacks.protocols import SupportsAttack
 
 __all__ = [
     "AdversarialEvaluation",
     "AdversarialTraining",
     "AttackVerdict",
+    "IsolatedBatches",
     "SupportsAttack",
+    "SurrogateLoss",
     "attack_batch",
     "check_attack",
 ]

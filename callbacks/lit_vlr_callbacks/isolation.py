@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from lightning.pytorch import LightningModule
+from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
 
-from lit_vlr_callbacks.attacks.base import Attack, AttackResult, LossFn
-from lit_vlr_callbacks.batch import ordinary, read_images
+from lit_vlr_callbacks.attacks.base import Attack, AttackResult
+from lit_vlr_callbacks.batch import ordinary, read_images, select_rows
 from lit_vlr_callbacks.protocols import SupportsAttack
 
 
@@ -53,12 +55,17 @@ def attack_batch(
         ValueError: if the pictures are missing or not in [0, 1], or the loss is not per sample.
     """
     images = read_images(batch, image_key)
-    with isolated_loss(pl_module, batch, images.device) as loss_fn:
+    with isolated_loss(pl_module, batch, images.device, len(images)) as loss_fn:
         return attack.attack(loss_fn, ordinary(images), generator=generator)
 
 
 @contextmanager
-def isolated_loss(pl_module: LightningModule, batch: Any, device: torch.device) -> Iterator[LossFn]:  # noqa: ANN401
+def isolated_loss(
+    pl_module: LightningModule,
+    batch: Any,  # noqa: ANN401
+    device: torch.device,
+    size: int | None = None,
+) -> Iterator[IsolatedLoss]:
     """The module's ``attack_loss`` on ``batch`` as a function of the pictures alone.
 
     Inside, gradients are on and inference mode is off; no parameter requires a gradient; batch norm and dropout are in
@@ -69,6 +76,7 @@ def isolated_loss(pl_module: LightningModule, batch: Any, device: torch.device) 
         pl_module: a module with ``attack_loss(images, batch)``.
         batch: its second argument.
         device: where it runs, for the random state.
+        size: the number of samples; None makes a loss that cannot leave any of them out.
     """
     module = require_attackable(pl_module)
     on_cpu = device.type == "cpu"
@@ -80,13 +88,46 @@ def isolated_loss(pl_module: LightningModule, batch: Any, device: torch.device) 
         _frozen(pl_module),
         _evaluating(pl_module),
     ):
-        rest = ordinary(batch)
+        yield IsolatedLoss(module, ordinary(batch), size)
 
-        def loss_fn(images: Tensor) -> Tensor:
-            with _model_precision(pl_module):
-                return module.attack_loss(images, rest)
 
-        yield loss_fn
+@dataclass(frozen=True, eq=False)
+class IsolatedLoss:
+    """The loss of a module on a batch, as a function of the pictures; see `isolated_loss`, inside of which it is used.
+
+    Attributes:
+        module: a LightningModule with ``attack_loss(images, batch)``. Where it has ``select_rows(batch, index)`` too,
+            that takes rows out of a batch instead of `lit_vlr_callbacks.batch.select_rows`.
+        batch: what the loss is of, but for the pictures.
+        size: the number of samples, B; None where rows cannot be left out.
+    """
+
+    module: SupportsAttack
+    batch: Any
+    size: int | None = None
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Losses (B,) of pictures (B, C, H, W), under the Trainer's precision."""
+        assert isinstance(self.module, LightningModule)
+        with _model_precision(self.module):
+            return self.module.attack_loss(images, self.batch)
+
+    def rows(self, index: Tensor) -> IsolatedLoss | None:
+        """The loss on some rows, (n,) int64; None, with a warning, where the batch cannot be split."""
+        if self.size is None:
+            return None
+        if (own := getattr(self.module, "select_rows", None)) is not None:
+            return IsolatedLoss(self.module, own(self.batch, index), len(index))
+        try:
+            rest = select_rows(self.batch, index, self.size)
+        except ValueError as error:
+            rank_zero_warn(f"Samples that an attack is done with go on costing model passes: {error}")
+            return None
+        return IsolatedLoss(self.module, rest, len(index))
+
+    def on(self, batch: Any) -> IsolatedLoss:  # noqa: ANN401
+        """The same module's loss on another batch of the same pictures, such as one with other answers."""
+        return IsolatedLoss(self.module, batch, self.size)
 
 
 @contextmanager

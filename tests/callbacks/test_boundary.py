@@ -59,7 +59,9 @@ def test_public_names() -> None:
         "AdversarialEvaluation",
         "AdversarialTraining",
         "AttackVerdict",
+        "IsolatedBatches",
         "SupportsAttack",
+        "SurrogateLoss",
         "attack_batch",
         "check_attack",
     }

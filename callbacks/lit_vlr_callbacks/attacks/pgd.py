@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import copy
+from typing import Self
 
 import torch
 from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
 
 from lit_vlr_callbacks.attacks.base import Attack, AttackResult, LossFn, Worst, per_sample_loss, private_generator
+from lit_vlr_callbacks.attacks.rows import CountedLoss
 from lit_vlr_callbacks.perturbations.base import Params, Perturbation
 
 
@@ -70,6 +72,7 @@ class PGD(Attack):
         self.random_start = random_start
         self.momentum = momentum
         self.keep_best = keep_best
+        self.start: Params | None = None
         self._warned: set[str] = set()  # shared with scaled copies: one warning an attack
 
     @property
@@ -88,6 +91,12 @@ class PGD(Attack):
         other.steps = 1
         return other
 
+    def starting_at(self, params: Params) -> Self:
+        """The same attack with its first restart starting at ``params``, {name: (B, ...)}."""
+        other = copy.copy(self)
+        other.start = params
+        return other
+
     def attack(self, loss_fn: LossFn, images: Tensor, *, generator: torch.Generator | None = None) -> AttackResult:
         """Search; see `Attack.attack`.
 
@@ -96,24 +105,30 @@ class PGD(Attack):
         """
         images = images.detach()
         generator = private_generator(generator)
+        counted = CountedLoss.of(loss_fn, images)
         size = self.default_step_size if self.step_size is None else self.step_size
         worst = Worst()
         for restart in range(self.restarts):
-            at_identity = restart == 0 and not self.random_start
-            params = self._neutral(images) if at_identity else self._draw(images, generator)
+            params = self._start(restart, images, generator)
             direction = {name: torch.zeros_like(value) for name, value in params.items()}
             for _ in range(self.steps):
-                loss, gradient = self._gradient(loss_fn, images, params)
+                loss, gradient = self._gradient(counted, images, params)
                 if self.keep_best:
                     worst.update(params, loss)
                 direction = {name: self._accumulate(direction[name], gradient[name]) for name in params}
                 params = self.perturbation.project(self.perturbation.ascend(params, direction, size), images)
             if self.keep_best:
-                worst.update(params, self._evaluate(loss_fn, images, params))
+                worst.update(params, self._evaluate(counted, images, params))
             else:
                 worst.params, worst.loss = params, loss
-        passes = self.restarts * (self.steps + self.keep_best)
-        return self._result(images, worst.params, worst.loss, passes)
+        return self._result(images, worst.params, worst.loss, counted.passes, worst.trace)
+
+    def _start(self, restart: int, images: Tensor, generator: torch.Generator) -> Params:
+        if restart == 0 and self.start is not None:
+            return self.perturbation.project(self.start, images)
+        if restart == 0 and not self.random_start:
+            return self._neutral(images)
+        return self._draw(images, generator)
 
     def _accumulate(self, direction: Tensor, gradient: Tensor) -> Tensor:
         if self.momentum == 0:
