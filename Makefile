@@ -4,7 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo test lint types wheel results base-model bench-aurc bench-guarantee bench-vqa clean
+.PHONY: demo test lint types wheel results base-model clean
+.PHONY: bench-abstainer bench-aurc bench-guarantee bench-perturbations bench-vqa
 
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -35,11 +36,17 @@ results: $(INSTALLED)       ## the figures of the README: three seeds, about an 
 base-model: $(INSTALLED)    ## pre-train the embedded model again: about an hour on two cores
 	$(BIN)/python -m scripts.tiny_llava --out lit_vlr/assets/tiny_llava
 
+bench-abstainer: $(INSTALLED)   ## attacks on the abstainer beside the usual one, on a run of `make results`
+	$(BIN)/python -m benchmarks.abstainer_attack
+
 bench-aurc: $(INSTALLED)    ## time of AURC of a million answers beside one argsort
 	$(BIN)/python -m benchmarks.aurc_speed
 
 bench-guarantee: $(INSTALLED)   ## how often a promised risk is broken in domain, out of it and under attack
 	$(BIN)/python -m benchmarks.guarantee_ood
+
+bench-perturbations: $(INSTALLED)   ## time of every perturbation, forward and backward
+	$(BIN)/python -m benchmarks.perturbation_cost
 
 bench-vqa: $(INSTALLED)     ## time of VQA accuracy on the VizWiz validation annotations (in ../shared/data)
 	$(BIN)/python -m benchmarks.vqa_accuracy_speed

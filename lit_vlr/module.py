@@ -11,6 +11,7 @@ from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
 from torchmetrics import MetricCollection
 
+from lit_vlr.candidates import answer_candidates
 from lit_vlr.confidence import Confidence, SequenceProbability
 from lit_vlr.errors import CheckpointError
 from lit_vlr.functional import vqa_accuracy
@@ -20,6 +21,7 @@ from lit_vlr.objectives.base import Objective
 from lit_vlr.objectives.sft import answer_cross_entropy
 from lit_vlr.optim import Optimisation, build_optimizer
 from lit_vlr.types import Batch, Prediction
+from lit_vlr_callbacks import Candidates
 
 Dialect = Literal["no_skip", "official", "evalai", "pre2021"]
 Answers = dict[str, list[Prediction]]
@@ -98,6 +100,12 @@ class SelectiveVLM(LightningModule):
         """What an attack raises: cross-entropy of the true answer, (B,); see `lit_vlr_callbacks.SupportsAttack`."""
         attacked = batch.with_images(images)
         return answer_cross_entropy(self.family(attacked), len(batch))
+
+    def attack_candidates(self, images: Tensor, batch: Batch, threshold: float | None = None) -> Candidates:
+        """What it may answer, for attacks on its abstention; see `lit_vlr_callbacks.SupportsAbstentionAttack`."""
+        least = float(self.threshold) if threshold is None else threshold
+        asked = batch.with_images(images)
+        return answer_candidates(self.family, self.confidence, asked, self.max_new_tokens, self.dialect, least)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """One step; the only place where per-sample losses are reduced."""

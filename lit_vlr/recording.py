@@ -23,7 +23,7 @@ from lit_vlr.thresholding import ApplyThreshold
 from lit_vlr.types import Batch, Prediction
 from lit_vlr.versions import versions
 from lit_vlr_callbacks import attack_batch
-from lit_vlr_callbacks.attacks import Attack
+from lit_vlr_callbacks.attacks import AbstentionObjective, Attack
 
 CALIBRATION = "calibration"
 """The set of the predictions that thresholds are chosen on."""
@@ -155,18 +155,27 @@ class RecordAttackedPredictions(Recorder):
         sets: the test sets it is run on.
         gallery: how many of the first test pictures are kept, clean and attacked, as 8-bit PNG.
         seed: of the attack's own generator, which starts anew with each test run.
+        objective: what the attack is after, where it is the abstention; None raises the cross-entropy of the true
+            answer. Its threshold is the one in force unless it brings its own.
 
     Raises:
         ValueError: if ``name`` cannot be part of a file name.
     """
 
     def __init__(
-        self, attack: Attack, name: str = "linf_pgd", sets: Sequence[str] = ("test",), gallery: int = 12, seed: int = 0
+        self,
+        attack: Attack,
+        name: str = "linf_pgd",
+        sets: Sequence[str] = ("test",),
+        gallery: int = 12,
+        seed: int = 0,
+        objective: AbstentionObjective | None = None,
     ) -> None:
         if not re.fullmatch(r"[A-Za-z0-9_.-]+", name):
             raise ValueError(f"Expected `name` of letters, digits, `_`, `.`, `-` but got {name!r}; it names files")
         super().__init__()
         self.attack, self.name, self.sets, self.gallery, self.seed = attack, name, tuple(sets), gallery, seed
+        self.objective = objective
         self._generator = torch.Generator()
         self._entries: list[dict[str, Any]] = []
 
@@ -201,7 +210,7 @@ class RecordAttackedPredictions(Recorder):
         if name not in self.sets:
             return
         assert isinstance(pl_module, SelectiveVLM)
-        result = attack_batch(pl_module, batch, self.attack, generator=self._generator)
+        result = attack_batch(pl_module, batch, self.attack, generator=self._generator, objective=self.objective)
         answers = pl_module.answer(batch.with_images(result.images))
         pl_module.log_answers(f"{name}+{self.name}", answers)
         self.write(f"{name}+{self.name}", answers)
@@ -236,10 +245,15 @@ class RecordAttackedPredictions(Recorder):
         """Give predictions and gallery their names."""
         super().on_test_end(trainer, pl_module)
         part, final = (Path(trainer.default_root_dir) / n for n in ("gallery.part", "gallery"))
-        if self._entries:
-            (part / "index.json").write_text(json.dumps(self._entries, indent=1) + "\n", encoding="utf-8")
+        if not self._entries:
+            return
+        entries: list[dict[str, Any]] = []
+        if part.is_dir():
             shutil.rmtree(final, ignore_errors=True)
             part.replace(final)
+        else:  # another attack of this run came first: its folder held the pictures of all
+            entries = json.loads((final / "index.json").read_text(encoding="utf-8"))
+        (final / "index.json").write_text(json.dumps([*entries, *self._entries], indent=1) + "\n", encoding="utf-8")
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """Drop what was begun."""
@@ -250,7 +264,8 @@ class RecordAttackedPredictions(Recorder):
         p = self.attack.perturbation
         ranges = ", ".join(f"{name} {p.low[name]:.4g}..{p.high[name]:.4g}" for name in p.names)
         steps = {k: getattr(self.attack, k) for k in ("steps", "restarts") if hasattr(self.attack, k)}
-        return f"{type(self.attack).__name__} {steps} over {ranges}"
+        aim = "" if self.objective is None else f", for {self.objective!r}"
+        return f"{type(self.attack).__name__} {steps} over {ranges}{aim}"
 
 
 def eps_of(attack: Attack) -> float | None:

@@ -127,6 +127,46 @@ def test_test_applies_a_threshold_file(run, calibrated, tmp_path, capsys) -> Non
         assert [p.abstained for p in after] == [p.confidence < threshold for p in before]
 
 
+ABSTAINER = {
+    "eval_wrong_confident": ("wrong_and_confident", "WrongAndConfident(threshold=None)"),
+    "eval_force_abstention": ("force_abstention", "ForceAbstention(threshold=None)"),
+    "eval_abstainer": ("either_failure", "EitherFailure(threshold=None, cost=1.0)"),
+}
+
+
+@pytest.mark.parametrize("config", ABSTAINER)
+def test_attacks_on_the_abstainer_go_by_the_threshold_in_force(run, calibrated, tmp_path, config) -> None:
+    name, said = ABSTAINER[config]
+    configs = (*MAIN_JOB[:-1], f"attack/{config}")
+    given = [f"--ckpt_path={run / 'checkpoints' / 'last.ckpt'}", f"--threshold={calibrated / 'median.json'}"]
+    assert main(arguments("test", tmp_path, *given, configs=configs)) == 0
+    path = tmp_path / "predictions" / f"test+{name}.jsonl"
+    clean, attacked = read_predictions(tmp_path / "predictions" / "test.jsonl"), read_predictions(path)
+    manifest = read_manifest(path)
+    assert manifest["attack"].endswith(f"delta -0.005882..0.005882, for {said}")
+    assert manifest["threshold"] == json.loads((calibrated / "median.json").read_text())["threshold"]
+    # Closed samples are left clean, and which ones they are depends on the threshold.
+    gives = [not p.abstained for p in clean]
+    right = [p.accuracy > 0 for p in clean]
+    kept = {
+        "wrong_and_confident": [g and not r for g, r in zip(gives, right, strict=True)],
+        "force_abstention": [not (g and r) for g, r in zip(gives, right, strict=True)],
+        "either_failure": [g and not r for g, r in zip(gives, right, strict=True)],
+    }[name]
+    assert not all(kept)
+    assert [p.confidence == q.confidence for p, q in zip(clean, attacked, strict=True)] == kept
+    assert "What attacks made of right answers" in (tmp_path / "report.html").read_text()
+
+
+def test_two_attacks_in_one_run_share_the_gallery(run, tmp_path) -> None:
+    """The second one ended in FileNotFoundError: the first had given the folder its name already."""
+    configs = (*MAIN_JOB[:-1], "attack/eval_linf_pgd", "attack/eval_force_abstention")
+    assert main(arguments("test", tmp_path, f"--ckpt_path={run / 'checkpoints' / 'last.ckpt'}", configs=configs)) == 0
+    entries = json.loads((tmp_path / "gallery" / "index.json").read_text())
+    assert [entry["attack"] for entry in entries] == ["linf_pgd"] * 12 + ["force_abstention"] * 12
+    assert all((tmp_path / "gallery" / entry["attacked_png"]).is_file() for entry in entries)
+
+
 def test_predict_applies_a_threshold_file(run, calibrated, tmp_path, capsys) -> None:
     given = [f"--ckpt_path={run / 'checkpoints' / 'last.ckpt'}", f"--threshold={calibrated / 'nothing.json'}"]
     assert main(arguments("predict", tmp_path, *given)) == 0

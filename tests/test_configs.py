@@ -9,10 +9,13 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from jsonargparse import ArgumentParser
+from lightning.pytorch import Callback
 
 import lit_vlr.confidence
 from lit_vlr.lightning_cli import VLRCLI
 from lit_vlr.models import Sampling
+from lit_vlr_callbacks.attacks import PGD
 from tests._tiny import CONFIGS, MAIN_JOB
 
 FILES = sorted(str(p.relative_to(CONFIGS).with_suffix("")) for p in CONFIGS.rglob("*.yaml"))
@@ -97,6 +100,31 @@ def test_attack_files_add_callbacks_and_replace_none() -> None:
     for name in KINDS["attack"]:
         trainer = yaml.safe_load((CONFIGS / f"{name}.yaml").read_text())["trainer"]
         assert set(trainer) == {"callbacks+"}, name
+
+
+def callbacks_of(name: str) -> list[Callback]:
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_argument("--callbacks", type=list[Callback])
+    given = yaml.safe_load((CONFIGS / f"{name}.yaml").read_text())["trainer"]["callbacks+"]
+    callbacks: list[Callback] = parser.instantiate(parser.parse_object({"callbacks": given})).callbacks
+    return callbacks
+
+
+@pytest.mark.parametrize("name", KINDS["attack"])
+def test_attack_files_make_their_attacks(name: str) -> None:
+    # Parsing checks names and types; only making the perturbations checks their ranges.
+    for callback in callbacks_of(name):
+        ranges = callback.attack.perturbation  # type: ignore[attr-defined]
+        assert all(ranges.low[key] < ranges.high[key] for key in ranges.names)
+
+
+def test_the_semantic_attack_restarts_over_viewpoint_and_light() -> None:
+    (callback,) = callbacks_of("attack/semantic")
+    attack = callback.attack  # type: ignore[attr-defined]
+    assert isinstance(attack, PGD)
+    assert (attack.steps, attack.restarts) == (5, 2)
+    parts = [type(p).__name__ for p in attack.perturbation.perturbations]  # type: ignore[attr-defined]
+    assert parts == ["Rotate", "Translate", "Scale", "Shear", "Brightness", "Contrast"]
 
 
 def test_objective_files_list_every_argument() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -12,9 +12,10 @@ from lightning.pytorch import LightningModule
 from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
 
-from lit_vlr_callbacks.attacks.base import Attack, AttackResult
+from lit_vlr_callbacks.attacks.abstention import AbstentionObjective, Goal
+from lit_vlr_callbacks.attacks.base import Attack, AttackResult, LossFn
 from lit_vlr_callbacks.batch import ordinary, read_images, select_rows
-from lit_vlr_callbacks.protocols import SupportsAttack
+from lit_vlr_callbacks.protocols import SupportsAbstentionAttack, SupportsAttack
 
 
 def require_attackable(pl_module: LightningModule) -> SupportsAttack:
@@ -37,6 +38,7 @@ def attack_batch(
     attack: Attack,
     image_key: int | str = "images",
     generator: torch.Generator | None = None,
+    objective: AbstentionObjective | None = None,
 ) -> AttackResult:
     """Attack the pictures of a batch; neither the module nor the batch is changed.
 
@@ -44,19 +46,24 @@ def attack_batch(
     (`validate`, `test`), and outside of a Trainer. See `isolated_loss` for what is held still.
 
     Args:
-        pl_module: a module with ``attack_loss(images, batch)``.
+        pl_module: a module with ``attack_loss(images, batch)``; with an objective, ``attack_candidates``.
         batch: what ``attack_loss`` takes, with the pictures at ``batch[image_key]``, float32 in [0, 1].
         attack: the search.
         image_key: name or index of the pictures in the batch.
         generator: the attack's randomness; None means a fresh one with seed 0.
+        objective: what is wanted of a module that abstains; the result's ``success`` then says where it was reached,
+            as far as the candidates tell. None raises ``attack_loss``.
 
     Raises:
-        TypeError: if the module has no ``attack_loss`` or the pictures are not a float32 tensor.
+        TypeError: if the module has no ``attack_loss`` (or ``attack_candidates``) or the pictures are not a float32
+            tensor.
         ValueError: if the pictures are missing or not in [0, 1], or the loss is not per sample.
     """
     images = read_images(batch, image_key)
-    with isolated_loss(pl_module, batch, images.device, len(images)) as loss_fn:
-        return attack.attack(loss_fn, ordinary(images), generator=generator)
+    with isolated_loss(pl_module, batch, images.device, objective, image_key, len(images)) as loss_fn:
+        clean = ordinary(images)
+        result = attack.attack(loss_fn, clean, generator=generator)
+        return loss_fn.settle(result, attack, clean) if isinstance(loss_fn, Goal) else result
 
 
 @contextmanager
@@ -64,21 +71,24 @@ def isolated_loss(
     pl_module: LightningModule,
     batch: Any,  # noqa: ANN401
     device: torch.device,
+    objective: AbstentionObjective | None = None,
+    image_key: int | str = "images",
     size: int | None = None,
-) -> Iterator[IsolatedLoss]:
-    """The module's ``attack_loss`` on ``batch`` as a function of the pictures alone.
+) -> Iterator[LossFn]:
+    """The module's ``attack_loss`` on ``batch``, or an objective's loss, as a function of the pictures alone.
 
     Inside, gradients are on and inference mode is off; no parameter requires a gradient; batch norm and dropout are in
     eval mode; the global random state is forked. All of it is put back exactly, also after an error. The model runs
     under the Trainer's precision, the perturbation does not.
 
     Args:
-        pl_module: a module with ``attack_loss(images, batch)``.
+        pl_module: a module with ``attack_loss(images, batch)``; with an objective, ``attack_candidates``.
         batch: its second argument.
         device: where it runs, for the random state.
+        objective: what is wanted of a module that abstains; what is yielded is then a `Goal`.
+        image_key: name or index of the pictures in the batch; an objective looks at the clean ones first.
         size: the number of samples; None makes a loss that cannot leave any of them out.
     """
-    module = require_attackable(pl_module)
     on_cpu = device.type == "cpu"
     with (
         # First: what is created below must not be an inference tensor. This also switches gradients on.
@@ -88,7 +98,11 @@ def isolated_loss(
         _frozen(pl_module),
         _evaluating(pl_module),
     ):
-        yield IsolatedLoss(module, ordinary(batch), size)
+        rest = ordinary(batch)
+        if objective is not None:
+            yield _goal(pl_module, objective, rest, image_key)
+            return
+        yield IsolatedLoss(require_attackable(pl_module), rest, size)
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,6 +142,24 @@ class IsolatedLoss:
     def on(self, batch: Any) -> IsolatedLoss:  # noqa: ANN401
         """The same module's loss on another batch of the same pictures, such as one with other answers."""
         return IsolatedLoss(self.module, batch, self.size)
+
+
+def _goal(pl_module: LightningModule, objective: AbstentionObjective, batch: Any, image_key: int | str) -> Goal:  # noqa: ANN401
+    """An objective on a batch, with the module under the Trainer's precision."""
+    if not isinstance(pl_module, SupportsAbstentionAttack):
+        raise TypeError(
+            f"Expected a module with `attack_candidates(images, batch, threshold)` but {type(pl_module).__name__} has "
+            f"none; add one that returns Candidates, or attack without {type(objective).__name__}"
+        )
+    images = read_images(batch, image_key)
+    with _model_precision(pl_module):
+        candidates = pl_module.attack_candidates(images, batch, objective.threshold)
+
+    def score(images: Tensor) -> Tensor:
+        with _model_precision(pl_module):
+            return candidates.score(images)
+
+    return Goal(objective, replace(candidates, score=score), images)
 
 
 @contextmanager

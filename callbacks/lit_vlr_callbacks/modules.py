@@ -64,5 +64,5 @@ class IsolatedBatches:
         """One loss and its pictures a batch."""
         for batch in self.loader:
             images = read_images(batch, self.image_key)
-            with isolated_loss(self.pl_module, batch, images.device, len(images)) as loss_fn:
+            with isolated_loss(self.pl_module, batch, images.device, size=len(images)) as loss_fn:
                 yield loss_fn, ordinary(images)

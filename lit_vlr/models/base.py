@@ -77,6 +77,33 @@ class ModelFamily(nn.Module, ABC):
         """K answers a row, drawn in one pass; answer j of row i is at i · K + j. The batch does not change them."""
 
     @abstractmethod
+    def alternatives(self, batch: Batch, max_new_tokens: int, k: int) -> Generated:
+        """K answers a row: each of the K likeliest first tokens, and from there on the greedy one.
+
+        Answer j of row i is at i · K + j; j = 0 is the greedy answer. The batch does not change them.
+        """
+
+    @abstractmethod
+    def answer_tokens(self, text: str) -> list[int]:
+        """An answer as it is trained, end token included."""
+
+    @abstractmethod
+    def answer_text(self, tokens: Sequence[int]) -> str:
+        """Tokens of an answer as `generate` would write them."""
+
+    @abstractmethod
+    def answer_log_probs(self, batch: Batch, answers: Sequence[Sequence[Sequence[int]]]) -> Tensor:
+        """Log-probability of several answers to each prompt, (B, K), float32, differentiable to ``batch.images``.
+
+        Args:
+            batch: pictures and prompts; its own answers are not looked at.
+            answers: token ids of each row's answers; each probability is that of exactly these tokens.
+
+        Returns:
+            (B, K) with K the most answers that a row has; -inf where a row has fewer.
+        """
+
+    @abstractmethod
     def option_tokens(self, prompt: str, options: Sequence[str]) -> list[int]:
         """The token that each option is after a prompt.
 

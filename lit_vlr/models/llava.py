@@ -22,7 +22,7 @@ from lit_vlr.models.quantization import Quantization, assert_quantized, guard_cp
 from lit_vlr.models.sampling import Sampling
 from lit_vlr.models.tiny import resolve
 from lit_vlr.models.token_statistics import TokenStatistics
-from lit_vlr.models.tokens import encode_rows
+from lit_vlr.models.tokens import encode_rows, pack_answers
 from lit_vlr.types import Batch, Sample, VLMOutput
 
 
@@ -133,10 +133,7 @@ class Llava(ModelFamily):
             if not sample.question.strip():
                 raise UserError(f"Expected a question but {sample.uid} has an empty one; remove or mend the row")
             prompts.append(self._encode(self.prompt.replace("{question}", sample.question.replace(IMAGE, ""))))
-        answers = [
-            [*self.tokenizer.encode(f" {target}", add_special_tokens=False), self.tokenizer.eos_token_id]
-            for target in targets
-        ]
+        answers = [self.answer_tokens(target) for target in targets]
         images = torch.stack([self._canvas(load_image(sample.image, sample.uid)) for sample in samples])
         rows = encode_rows(prompts, answers, self.tokenizer.pad_token_id)
         return Batch(images=images, **rows, samples=tuple(samples), targets=tuple(targets))
@@ -204,18 +201,70 @@ class Llava(ModelFamily):
     @torch.no_grad()
     def sample(self, batch: Batch, max_new_tokens: int, sampling: Sampling) -> Generated:
         """K answers a row in one pass of B · K rows; the vision tower sees each picture once."""
+        draws = sampling.draws([sample.uid for sample in batch.samples], max_new_tokens)
+        watch = TokenStatistics(draws.to(batch.prompt_ids.device), sampling.temperature)
+        return self._generate_repeated(batch, sampling.samples, max_new_tokens, watch)
+
+    @torch.no_grad()
+    def alternatives(self, batch: Batch, max_new_tokens: int, k: int) -> Generated:
+        """K answers a row in one pass of B · K rows; the vision tower sees each picture once."""
+        ranks = torch.arange(k, device=batch.prompt_ids.device).repeat(len(batch))
+        return self._generate_repeated(batch, k, max_new_tokens, TokenStatistics(first_ranks=ranks))
+
+    def _generate_repeated(self, batch: Batch, k: int, max_new_tokens: int, watch: TokenStatistics) -> Generated:
         vision: Any = self.base.model.get_image_features(
             pixel_values=self._pixel_values(_one_tensor(batch.images)), return_dict=True
         )
-        vision.pooler_output = [features for features in vision.pooler_output for _ in range(sampling.samples)]
+        vision.pooler_output = [features for features in vision.pooler_output for _ in range(k)]
         inputs = {
-            "input_ids": batch.prompt_ids.repeat_interleave(sampling.samples, 0),
-            "attention_mask": batch.prompt_mask.repeat_interleave(sampling.samples, 0),
+            "input_ids": batch.prompt_ids.repeat_interleave(k, 0),
+            "attention_mask": batch.prompt_mask.repeat_interleave(k, 0),
             "mm_encoder_outputs": {"image": vision},
         }
-        draws = sampling.draws([sample.uid for sample in batch.samples], max_new_tokens)
-        watch = TokenStatistics(draws.to(batch.prompt_ids.device), sampling.temperature)
         return generate_answers(self.base, self.tokenizer, inputs, max_new_tokens, watch)
+
+    def answer_tokens(self, text: str) -> list[int]:
+        """A space, the answer, the end token."""
+        return [*self.tokenizer.encode(f" {text}", add_special_tokens=False), self.tokenizer.eos_token_id]
+
+    def answer_text(self, tokens: Sequence[int]) -> str:
+        """The text, stripped; special tokens are no text."""
+        return str(self.tokenizer.decode(list(tokens), skip_special_tokens=True)).strip()
+
+    def answer_log_probs(self, batch: Batch, answers: Sequence[Sequence[Sequence[int]]]) -> Tensor:
+        """One pass, with prompt and picture once a row and the answers packed behind them; see `pack_answers`."""
+        prompts = [ids[mask.bool()].tolist() for ids, mask in zip(batch.prompt_ids, batch.prompt_mask, strict=True)]
+        packed = pack_answers(prompts, answers, self.tokenizer.pad_token_id).to(batch.prompt_ids.device)
+        model = self.base
+        hidden = model.model(
+            input_ids=packed.input_ids,
+            attention_mask=self._attention_mask(packed.allowed),
+            position_ids=packed.position_ids,
+            pixel_values=self._pixel_values(_one_tensor(batch.images)),
+            use_cache=False,
+        ).last_hidden_state
+        logits = model.lm_head(hidden[packed.rows, packed.places]).float()
+        log_probs: Tensor = logits.log_softmax(-1).gather(1, packed.labels[:, None])[:, 0]
+        k = max(map(len, answers))
+        sums = log_probs.new_zeros(len(batch) * k).index_add(0, packed.rows * k + packed.answers, log_probs)
+        counts = torch.tensor([len(choices) for choices in answers], device=sums.device)
+        missing = torch.arange(k, device=sums.device) >= counts[:, None]
+        return sums.view(len(batch), k).masked_fill(missing, float("-inf"))
+
+    def _attention_mask(self, allowed: Tensor) -> Tensor:
+        """A mask (B, L, L) as the language model's attention takes it."""
+        language = self.base.model.language_model
+        match language.config._attn_implementation:
+            case "sdpa":
+                return allowed[:, None]
+            case "eager":
+                dtype = language.get_input_embeddings().weight.dtype
+                return torch.zeros_like(allowed, dtype=dtype).masked_fill(~allowed, torch.finfo(dtype).min)[:, None]
+            case other:
+                raise UserError(
+                    f"Expected attention `sdpa` or `eager`, which take any mask, but {self.name_or_path} has "
+                    f"{other!r}; load it with one of these"
+                )
 
     def option_tokens(self, prompt: str, options: Sequence[str]) -> list[int]:
         """The token that each option is after a prompt: tokenizers cut the same letters otherwise after a space."""

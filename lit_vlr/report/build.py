@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from lit_vlr import __version__
 from lit_vlr.functional import Interval, risk_coverage_curve
-from lit_vlr.report import words
+from lit_vlr.report import abstainer, words
 from lit_vlr.report.figures import SERIES, Curve, bars_svg, risk_coverage_svg
 from lit_vlr.report.gallery import read_gallery
 from lit_vlr.report.runs import PredictionSet, Run, read_runs
@@ -63,9 +63,10 @@ def build_report(
     """
     arms = read_runs(runs)
     summary = summarize(arms, n_resamples=n_resamples, n_resamples_rows=max(1, n_resamples // 2))
+    harms = abstainer.harms(arms, n_resamples)
     page = Path(out) if Path(out).suffix == ".html" else Path(out) / "report.html"
     # Both texts exist before either file does, so that an error leaves no half of a report behind.
-    texts = {page: _html(arms, summary, title), page.with_suffix(".md"): _markdown(summary, title)}
+    texts = {page: _html(arms, summary, harms, title), page.with_suffix(".md"): _markdown(summary, harms, title)}
     page.parent.mkdir(parents=True, exist_ok=True)
     for path, text in texts.items():
         part = path.with_name(f"{path.name}.part")
@@ -75,7 +76,7 @@ def build_report(
     return page
 
 
-def _html(runs: Sequence[Run], summary: Summary, title: str) -> str:
+def _html(runs: Sequence[Run], summary: Summary, harms: Sequence[abstainer.Harm], title: str) -> str:
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     template = environment.from_string(files("lit_vlr.report").joinpath("template.html").read_text(encoding="utf-8"))
     hues = {arm: 1 + index % len(SERIES) for index, arm in enumerate(summary.arms)}
@@ -90,6 +91,9 @@ def _html(runs: Sequence[Run], summary: Summary, title: str) -> str:
         interval_note=words.interval_note(summary),
         columns=_COLUMNS,
         table=_table(summary, hues),
+        harms=abstainer.table(harms),
+        harms_columns=abstainer.COLUMNS,
+        harms_note=abstainer.NOTE,
         figures=[*_curve_sections(runs, summary), _bar_section(summary)],
         gallery=read_gallery(runs),
         symbols=_SYMBOLS,
@@ -102,20 +106,25 @@ def _html(runs: Sequence[Run], summary: Summary, title: str) -> str:
     )
 
 
-def _markdown(summary: Summary, title: str) -> str:
+def _markdown(summary: Summary, harms: Sequence[abstainer.Harm], title: str) -> str:
     def line(cells: Sequence[str]) -> str:
         # A pipe in a name would end the cell.
         return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
-    rows = [
-        line([row.set, row.arm, _count(row), *("–" if cell is None else " ".join(cell) for cell in _cells(row))])
-        for row in summary.rows
-    ]
-    rule = line(["---"] * 2 + ["---:"] * (len(_COLUMNS) - 2))
-    table = "\n".join([line(_COLUMNS), rule, *rows])
+    def joined(cell: tuple[str, str] | None) -> str:
+        return "–" if cell is None else " ".join(cell)
+
+    def table(columns: Sequence[str], rows: Sequence[str]) -> str:
+        return "\n".join([line(columns), line(["---"] * 2 + ["---:"] * (len(columns) - 2)), *rows])
+
+    rows = [line([row.set, row.arm, _count(row), *map(joined, _cells(row))]) for row in summary.rows]
     sentences = "\n".join(f"- {sentence}" for sentence in words.sentences(summary))
     answer = " ".join(words.headline(summary))
-    parts = [f"# {title}", words.LEAD, answer, words.caveat(summary), table, "## Every comparison in words", sentences]
+    parts = [f"# {title}", words.LEAD, answer, words.caveat(summary), table(_COLUMNS, rows)]
+    parts += ["## Every comparison in words", sentences]
+    if harms:
+        rows = [line([harm.set, harm.arm, *map(joined, abstainer.cells(harm))]) for harm in harms]
+        parts += ["## What attacks made of right answers", abstainer.NOTE, table(abstainer.COLUMNS, rows)]
     return "\n\n".join(parts) + "\n"
 
 

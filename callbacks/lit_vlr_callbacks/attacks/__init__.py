@@ -1,5 +1,12 @@
-"""Solvers: how to find the worst parameters of a perturbation."""
+"""Solvers: how to find the worst parameters of a perturbation. And what is worst for a module that abstains."""
 
+from lit_vlr_callbacks.attacks.abstention import (
+    AbstentionObjective,
+    EitherFailure,
+    ForceAbstention,
+    Goal,
+    WrongAndConfident,
+)
 from lit_vlr_callbacks.attacks.apgd import APGD
 from lit_vlr_callbacks.attacks.base import Attack, AttackResult, LossFn
 from lit_vlr_callbacks.attacks.ensemble import Ensemble, Stage
@@ -26,10 +33,14 @@ __all__ = [
     "APGD",
     "FGSM",
     "PGD",
+    "AbstentionObjective",
     "Attack",
     "AttackResult",
+    "EitherFailure",
     "Ensemble",
     "FeatureSpace",
+    "ForceAbstention",
+    "Goal",
     "LogitsLoss",
     "LossFn",
     "RandomSearch",
@@ -39,6 +50,7 @@ __all__ = [
     "TargetedLoss",
     "Transfer",
     "Universal",
+    "WrongAndConfident",
     "cross_entropy",
     "dlr",
     "kl_from_clean",

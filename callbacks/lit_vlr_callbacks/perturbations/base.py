@@ -76,8 +76,13 @@ class Perturbation(ABC):
         self.high = dict(high)
 
     def __repr__(self) -> str:
-        ranges = ", ".join(f"{name}=[{self.low[name]:.4g}, {self.high[name]:.4g}]" for name in self.names)
-        return f"{type(self).__name__}({ranges})"
+        ranges = [f"{name}=[{self.low[name]:.4g}, {self.high[name]:.4g}]" for name in self.names]
+        settings = [f"{name}={value!r}" for name, value in self._settings().items()]
+        return f"{type(self).__name__}({', '.join(ranges + settings)})"
+
+    def _settings(self) -> dict[str, object]:
+        """What shapes the perturbation besides its range, for its repr."""
+        return {}
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -185,3 +190,23 @@ class Perturbation(ABC):
     @abstractmethod
     def _apply(self, images: Tensor, params: Params) -> Tensor:
         """Perturb; the caller has checked the input, switched autocast off and clamps the result."""
+
+    def _exact_at_identity(self, images: Tensor, perturbed: Tensor, params: Params) -> Tensor:
+        """Put the picture itself where its parameters are the identity, with the gradient of what was computed.
+
+        For operations that are not bit-exact there, such as resampling. A plain `where` would have no gradient, and an
+        attack that starts at the identity would not move.
+
+        Args:
+            images: the pictures, (B, C, H, W).
+            perturbed: what the operation made of them, (B, C, H, W).
+            params: (B, ...) a name.
+
+        Returns:
+            (B, C, H, W).
+        """
+        same = [params[name] == self.identity[name] for name in self.names]
+        untouched = torch.stack([s.flatten(1).all(1) if s.dim() > 1 else s for s in same]).all(0)
+        # `perturbed` less itself is exactly 0 and carries all of the gradient, to the parameters and to the pictures.
+        exact = images.detach() + (perturbed - perturbed.detach())
+        return torch.where(untouched.view(-1, 1, 1, 1), exact, perturbed)

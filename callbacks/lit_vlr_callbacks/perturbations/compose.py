@@ -44,9 +44,17 @@ class Compose(Perturbation):
             {name: value for p in self.perturbations for name, value in p.high.items()},
         )
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.perturbations!r})"
+
     def shapes(self, image_shape: tuple[int, ...] | None) -> dict[str, tuple[int, ...]]:
         """The parts' shapes together."""
         return {name: shape for p in self.perturbations for name, shape in p.shapes(image_shape).items()}
+
+    def neutral(self, n: int, *, image_shape: tuple[int, ...] | None = None) -> Params:
+        """The parts' identities together."""
+        parts = [p.neutral(n, image_shape=image_shape) for p in self.perturbations]
+        return {name: value for part in parts for name, value in part.items()}
 
     def sample(
         self, n: int, generator: torch.Generator | None = None, *, image_shape: tuple[int, ...] | None = None

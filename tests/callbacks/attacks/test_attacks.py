@@ -10,7 +10,17 @@ from sklearn.datasets import load_digits
 from torch import Tensor, nn
 
 from lit_vlr_callbacks.attacks import FGSM, PGD, Attack, RandomSearch
-from lit_vlr_callbacks.perturbations import Brightness, Compose, Contrast, Linf, Perturbation, Rotate
+from lit_vlr_callbacks.perturbations import (
+    Brightness,
+    Compose,
+    Contrast,
+    Linf,
+    Perturbation,
+    Rotate,
+    Scale,
+    Shear,
+    Translate,
+)
 
 
 class Digits:
@@ -55,6 +65,9 @@ def digits() -> Digits:
 
 SEMANTIC = Compose([Rotate(-20, 20), Brightness(-0.3, 0.3), Contrast(0.5, 1.5)])
 BOTH = Compose([Linf("8/255"), Rotate(-20, 20), Brightness(), Contrast()])
+VIEW = Compose(
+    [Rotate(-5, 5), Translate(0.05, 0.05), Scale(0.95, 1.05), Shear(5, 5), Brightness(-0.05, 0.05), Contrast(0.9, 1.1)]
+)
 
 
 # --- closed forms
@@ -107,6 +120,17 @@ def test_pgd_beats_random_search_of_three_times_its_passes(digits: Digits, threa
     random = RandomSearch(threat, samples=3 * pgd.steps).attack(digits.loss, digits.images)
     assert pgd.loss.mean() > 1.1 * random.loss.mean()
     assert digits.accuracy(pgd.images) < digits.accuracy(random.images)
+
+
+def test_restarts_over_viewpoint_and_light_beat_random_search_of_equal_cost(digits: Digits) -> None:
+    """A backward pass counts as two forward passes. In so few parameters more steps of one search gain less."""
+    pgd = PGD(VIEW, steps=5, restarts=2).attack(digits.loss, digits.images)
+    random = RandomSearch(VIEW, samples=pgd.steps + 2 * 5 * 2).attack(digits.loss, digits.images)
+    longer = PGD(VIEW, steps=11).attack(digits.loss, digits.images)
+    assert pgd.loss.mean() > 1.5 * random.loss.mean()
+    assert digits.accuracy(pgd.images) < digits.accuracy(random.images) - 0.15
+    assert longer.steps == pgd.steps
+    assert pgd.loss.mean() > longer.loss.mean()
 
 
 def test_strength_has_not_fallen(digits: Digits) -> None:

@@ -6,7 +6,38 @@ import pytest
 import torch
 from torch import Tensor
 
-from lit_vlr_callbacks.perturbations import Brightness, Compose, Contrast, Linf, Perturbation, Rotate
+from lit_vlr_callbacks.perturbations import (
+    L0,
+    L1,
+    L2,
+    Brightness,
+    ColorShift,
+    Compose,
+    Contrast,
+    Elastic,
+    Erasing,
+    Gamma,
+    GaussianBlur,
+    GaussianNoise,
+    Hue,
+    Jpeg,
+    Linf,
+    MotionBlur,
+    Patch,
+    Perspective,
+    Perturbation,
+    PlasmaIllumination,
+    Posterize,
+    Rotate,
+    Saturation,
+    Scale,
+    Sharpness,
+    Shear,
+    Solarize,
+    ThinPlate,
+    Translate,
+    Typographic,
+)
 
 SHAPE = (3, 9, 12)  # not square: an (H, W) mix-up must show
 
@@ -15,14 +46,52 @@ def _everything() -> Compose:
     return Compose([Linf("8/255"), Rotate(-20, 20), Brightness(), Contrast()])
 
 
-ALL = [
+GEOMETRY_AND_FILTERS = [
+    pytest.param(Elastic(0.1), id="elastic"),
+    pytest.param(GaussianBlur(1.5), id="gaussian-blur"),
+    pytest.param(MotionBlur(), id="motion-blur"),
+    pytest.param(Perspective(0.2, padding="reflection"), id="perspective"),
+    pytest.param(Scale(0.5, 2), id="scale"),
+    pytest.param(Sharpness(), id="sharpness"),
+    pytest.param(Shear(20, 10), id="shear"),
+    pytest.param(ThinPlate(0.1), id="thin-plate"),
+    pytest.param(Translate(0.3, 0.2), id="translate"),
+    pytest.param(Translate(padding="border"), id="translate-border"),
+    pytest.param(Compose([Translate(), Scale(), Shear(), Elastic(), GaussianBlur()]), id="compose-view"),
+]
+
+NORMS_AND_COLOUR = [
+    pytest.param(L2(1.0), id="l2"),
+    pytest.param(L1(6.0), id="l1"),
+    pytest.param(Patch(4, 5, top=0.5, left=1.0, eps=0.4), id="patch"),
+    pytest.param(Saturation(), id="saturation"),
+    pytest.param(Hue(), id="hue"),
+    pytest.param(ColorShift(), id="color-shift"),
+    pytest.param(Gamma(), id="gamma"),
+    pytest.param(GaussianNoise(), id="gaussian-noise"),
+    pytest.param(PlasmaIllumination(), id="plasma-illumination"),
+]
+# Differentiable too, but not by finite differences of `apply`: see test_norm_balls.py.
+PLACES = [pytest.param(L0(7), id="l0"), pytest.param(Patch(4, 5), id="patch-anywhere")]
+SEARCHED = [
+    pytest.param(Erasing(0.5), id="erasing"),
+    pytest.param(Erasing(0.5, top=0.5, left=0.5), id="erasing-fixed"),
+    pytest.param(Posterize(), id="posterize"),
+    pytest.param(Solarize(), id="solarize"),
+    pytest.param(Jpeg(), id="jpeg"),
+    pytest.param(Typographic(["yes", "no", "maybe"], 0.5, 1.0), id="typographic"),
+]
+DIFFERENTIABLE = [
     pytest.param(Linf("8/255"), id="linf"),
     pytest.param(Brightness(), id="brightness"),
     pytest.param(Contrast(), id="contrast"),
     pytest.param(Rotate(), id="rotate"),
     pytest.param(Rotate(padding="border"), id="rotate-border"),
     pytest.param(_everything(), id="compose"),
+    *GEOMETRY_AND_FILTERS,
+    *NORMS_AND_COLOUR,
 ]
+ALL = [*DIFFERENTIABLE, *PLACES, *SEARCHED]
 
 
 def pictures(n: int = 5, seed: int = 0, dtype: torch.dtype = torch.float32) -> Tensor:
@@ -99,7 +168,7 @@ def test_projection_is_idempotent_and_in_range(perturbation: Perturbation) -> No
             assert torch.equal(once[name], twice[name])
 
 
-@pytest.mark.parametrize("perturbation", ALL)
+@pytest.mark.parametrize("perturbation", DIFFERENTIABLE)
 def test_parameter_gradient_matches_finite_differences(perturbation: Perturbation) -> None:
     """Central differences in float64 along random directions, for each parameter on its own."""
     images = 0.25 + 0.5 * pictures(dtype=torch.float64)  # off the clamps
@@ -123,7 +192,7 @@ def test_parameter_gradient_matches_finite_differences(perturbation: Perturbatio
         gradient = leaves[name].grad
         assert gradient is not None
         actual = (gradient * direction).flatten(1).sum(1) if gradient.dim() > 1 else gradient * direction
-        assert expected.abs().min() > 1e-3  # the comparison must not be of zeros
+        assert expected.abs().min() > 1e-4  # the comparison must not be of zeros
         torch.testing.assert_close(actual, expected, rtol=1e-5, atol=1e-6)
 
 
