@@ -14,6 +14,7 @@ from lit_vlr.functional import vqa_accuracy
 from lit_vlr.module import SelectiveVLM
 from lit_vlr.types import Batch, Sample
 from lit_vlr_callbacks.attacks import Attack, LossFn, Stage, TargetedLoss
+from lit_vlr_callbacks.batch import select_rows
 from lit_vlr_callbacks.isolation import IsolatedLoss
 
 
@@ -91,16 +92,15 @@ def asked_for(loss_fn: LossFn, targets: Sequence[str]) -> IsolatedLoss:
 
 def wrongness(loss_fn: LossFn) -> LossFn:
     """One minus the VQA accuracy of the generated answer, (B,), as the loss that judges in an `Ensemble`."""
-    return _Wrongness(_module(loss_fn), _batch(loss_fn), torch.arange(len(_batch(loss_fn))))
+    return _Wrongness(_module(loss_fn), _batch(loss_fn))
 
 
 @dataclass(frozen=True, eq=False)
 class _Wrongness:
-    """See `wrongness`; of the rows ``index`` of a batch."""
+    """See `wrongness`."""
 
     module: SelectiveVLM
     batch: Batch
-    index: Tensor
 
     @torch.no_grad()
     def __call__(self, images: Tensor) -> Tensor:
@@ -110,7 +110,7 @@ class _Wrongness:
         return 1 - torch.tensor(right, device=images.device)
 
     def rows(self, index: Tensor) -> _Wrongness:
-        return _Wrongness(self.module, self.batch.rows(index), self.index[index.cpu()])
+        return _Wrongness(self.module, select_rows(self.batch, index, len(self.batch)))
 
 
 def _module(loss_fn: LossFn) -> SelectiveVLM:

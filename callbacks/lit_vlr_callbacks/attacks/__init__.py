@@ -21,6 +21,8 @@ from lit_vlr_callbacks.attacks.losses import (
     margin,
     ranked_targets,
     targeted_dlr,
+    targeted_margin,
+    wrong_first,
 )
 from lit_vlr_callbacks.attacks.pgd import PGD
 from lit_vlr_callbacks.attacks.random_search import RandomSearch
@@ -57,4 +59,6 @@ __all__ = [
     "margin",
     "ranked_targets",
     "targeted_dlr",
+    "targeted_margin",
+    "wrong_first",
 ]

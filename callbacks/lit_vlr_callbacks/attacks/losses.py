@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import TypeAlias
 
@@ -26,6 +27,24 @@ def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
         labels: (B,).
     """
     return F.cross_entropy(logits, labels, reduction="none")
+
+
+def wrong_first(logits: Tensor, labels: Tensor) -> Tensor:
+    r"""Cross-entropy, plus :math:`\log K` where a wrong class wins: above log K exactly there, (B,).
+
+    The gradient is that of the cross-entropy, which by itself does not say who is broken: a class that is not the
+    likeliest may have any probability below 1/2. One that is has at least 1/K, and so a loss of at most log K. An
+    attack that keeps its worst iterate therefore keeps a broken one if it has met any.
+
+    Args:
+        logits: (B, K), of at least 2 classes.
+        labels: (B,).
+
+    >>> wrong_first(torch.tensor([[3.0, 1.0, 2.0], [1.0, 1.5, 1.0]]), torch.tensor([0, 2])) > torch.tensor(3).log()
+    tensor([False,  True])
+    """
+    wrong = margin(logits.detach(), labels) > 0
+    return cross_entropy(logits, labels) + wrong * math.log(logits.shape[1])
 
 
 def margin(logits: Tensor, labels: Tensor) -> Tensor:
@@ -67,6 +86,22 @@ def dlr(logits: Tensor, labels: Tensor) -> Tensor:
     return margin(logits, labels) / (first - third + _TINY)
 
 
+def targeted_margin(logits: Tensor, labels: Tensor, targets: Tensor) -> Tensor:
+    r"""By how much a target t leads, :math:`z_t - z_y`, (B,); above 0 only where the true class does not win.
+
+    Unlike `targeted_dlr` it grows with the logits' scale, and its gradient follows these two classes alone.
+
+    Args:
+        logits: (B, K).
+        labels: the true class, (B,).
+        targets: the class to be reached, (B,).
+
+    >>> targeted_margin(torch.tensor([[3.0, 1.0, 2.0]]), torch.tensor([0]), torch.tensor([1])).item()
+    -2.0
+    """
+    return _of(logits, targets) - _of(logits, labels)
+
+
 def targeted_dlr(logits: Tensor, labels: Tensor, targets: Tensor) -> Tensor:
     r"""DLR towards a target t, :math:`(z_t - z_y) / (z_{\pi_1} - (z_{\pi_3} + z_{\pi_4}) / 2)`, (B,).
 
@@ -82,12 +117,12 @@ def targeted_dlr(logits: Tensor, labels: Tensor, targets: Tensor) -> Tensor:
         Croce and Hein, arXiv 2003.01690, equation 7.
     """
     first, _, third, fourth = _largest(logits, 4).unbind(1)
-    return (_of(logits, targets) - _of(logits, labels)) / (first - (third + fourth) / 2 + _TINY)
+    return targeted_margin(logits, labels, targets) / (first - (third + fourth) / 2 + _TINY)
 
 
 def ranked_targets(logits: Tensor, labels: Tensor) -> Tensor:
     """The wrong classes from the likeliest down, (B, K - 1): what targeted attacks aim at, one after the other."""
-    order = logits.argsort(1, descending=True, stable=True)
+    order = logits.argsort(dim=1, descending=True, stable=True)
     return order[order != labels.unsqueeze(1)].view(len(logits), -1)
 
 
