@@ -4,7 +4,7 @@ One classifier, trained here with a seed on real digits (of scikit-learn, 8 × 8
 that its robust accuracy is neither nothing nor all; one budget of steps, restarts and queries. Each attack returns
 pictures; this file, not the attack, says how many of them are still classified rightly, and how far they are from the
 clean ones. Model passes are rows that went through the network, counted by a hook. Attacks run in turn, once a seed;
-times are compared within a turn, and the median of such paired ratios survives a busy machine.
+processor time is compared within a turn, and the median of such paired ratios survives a busy machine.
 
 The peers are optional, and left out with a word where they are absent: ``pip install --no-deps torchattacks``; the
 autoattack package from https://github.com/fra31/auto-attack. Writes ``benchmarks/results/attack_strength.json`` and,
@@ -276,15 +276,21 @@ def table(result: dict[str, Any]) -> str:
         f"{result['queries']} queries, {result['seeds']} seeds. Radius is the largest change of any picture, as a "
         "share of eps.",
         "",
-        "| norm | attack | package | robust accuracy, % | seconds | time beside ours | passes a sample | radius |",
+        "| norm | attack | package | robust accuracy, % | CPU seconds | time beside ours | passes a sample | radius |",
         "|---|---|---|---:|---:|---:|---:|---:|",
     ]
     for row in result["results"]:
-        lines.append(
-            f"| {row['norm']}, {row['eps']} | {row['attack']} | {row['package']} "
-            f"| {100 * row['robust_accuracy']:.2f} | {row['seconds']:.2f} | {row['times_ours']['median']:.2f} | {row['passes_a_sample']:.0f} | "
-            f"{row['largest_radius'] / row['eps']:.7f} |"
-        )
+        cells = [
+            f"{row['norm']}, {row['eps']}",
+            row["attack"],
+            row["package"],
+            f"{100 * row['robust_accuracy']:.2f}",
+            f"{row['seconds']:.2f}",
+            f"{row['times_ours']['median']:.2f}",
+            f"{row['passes_a_sample']:.0f}",
+            f"{row['largest_radius'] / row['eps']:.7f}",
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
     for name, remedy in result["absent"].items():
         lines += ["", f"Not measured: {name} is absent ({remedy})."]
     return "\n".join(lines) + "\n"

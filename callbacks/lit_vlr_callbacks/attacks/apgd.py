@@ -8,7 +8,7 @@ from math import ceil
 import torch
 from torch import Tensor
 
-from lit_vlr_callbacks.attacks.base import AttackResult, LossFn, Worst, private_generator, where, worse
+from lit_vlr_callbacks.attacks.base import AttackResult, LossFn, Worst, pictures, private_generator, where, worse
 from lit_vlr_callbacks.attacks.pgd import PGD
 from lit_vlr_callbacks.attacks.rows import CountedLoss
 from lit_vlr_callbacks.batch import select_rows
@@ -106,7 +106,7 @@ class APGD(PGD):
         Raises:
             ValueError: if the loss is not per sample, or does not depend on the pictures.
         """
-        images = images.detach()
+        images = pictures(images)
         generator = private_generator(generator)
         counted = CountedLoss.of(loss_fn, images)
         worst = Worst()

@@ -58,6 +58,30 @@ class AttackResult:
         return int(self.passes.sum())
 
 
+def pictures(images: Tensor) -> Tensor:
+    """Check that eps means what it says for these pictures.
+
+    Returns:
+        Themselves, (B, C, H, W), without a graph.
+
+    Raises:
+        TypeError: if they are not float32 or float64.
+        ValueError: if they are not (B, C, H, W) in [0, 1].
+    """
+    if images.dtype not in (torch.float32, torch.float64):
+        remedy = "images.float() / 255" if images.dtype == torch.uint8 else "them in float32 and cast inside the model"
+        raise TypeError(f"Expected `images` as float32 in [0, 1] but got {images.dtype}; pass {remedy}")
+    if images.dim() != 4:
+        raise ValueError(f"Expected `images` of shape (B, C, H, W) but got {tuple(images.shape)}; add the missing axes")
+    low, high = (float(bound) for bound in images.detach().aminmax()) if images.numel() else (0.0, 0.0)
+    if not (low >= 0 and high <= 1):  # NaN fails too
+        raise ValueError(
+            f"Expected `images` in [0, 1] but got values from {low:.3g} to {high:.3g}; pass unnormalised pixels and "
+            "normalise inside the model"
+        )
+    return images.detach()
+
+
 def per_sample_loss(loss_fn: LossFn, images: Tensor) -> Tensor:
     """Evaluate ``loss_fn`` and check that it answers for each sample.
 

@@ -15,6 +15,7 @@ from lit_vlr_callbacks.attacks.base import (
     LossFn,
     Worst,
     per_sample_loss,
+    pictures,
     private_generator,
     where,
     worse,
@@ -117,7 +118,7 @@ class Ensemble(Attack):
 
     def attack(self, loss_fn: LossFn, images: Tensor, *, generator: torch.Generator | None = None) -> AttackResult:
         """Search; see `Attack.attack`."""
-        images = images.detach()
+        images = pictures(images)
         generator = private_generator(generator)
         judge = CountedLoss.of(loss_fn if self.judge is None else self.judge(loss_fn), images)
         worst = Worst()

@@ -9,7 +9,15 @@ import torch
 from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
 
-from lit_vlr_callbacks.attacks.base import Attack, AttackResult, LossFn, Worst, per_sample_loss, private_generator
+from lit_vlr_callbacks.attacks.base import (
+    Attack,
+    AttackResult,
+    LossFn,
+    Worst,
+    per_sample_loss,
+    pictures,
+    private_generator,
+)
 from lit_vlr_callbacks.attacks.rows import CountedLoss
 from lit_vlr_callbacks.perturbations.base import Params, Perturbation
 
@@ -103,7 +111,7 @@ class PGD(Attack):
         Raises:
             ValueError: if the loss is not per sample, or does not depend on the pictures.
         """
-        images = images.detach()
+        images = pictures(images)
         generator = private_generator(generator)
         counted = CountedLoss.of(loss_fn, images)
         size = self.default_step_size if self.step_size is None else self.step_size

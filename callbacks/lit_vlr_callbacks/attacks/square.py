@@ -8,7 +8,16 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from lit_vlr_callbacks.attacks.base import Attack, AttackResult, LossFn, Worst, private_generator, where, worse
+from lit_vlr_callbacks.attacks.base import (
+    Attack,
+    AttackResult,
+    LossFn,
+    Worst,
+    pictures,
+    private_generator,
+    where,
+    worse,
+)
 from lit_vlr_callbacks.attacks.rows import CountedLoss
 from lit_vlr_callbacks.batch import select_rows
 from lit_vlr_callbacks.perturbations.base import Perturbation
@@ -70,7 +79,7 @@ class Square(Attack):
     @torch.no_grad()
     def attack(self, loss_fn: LossFn, images: Tensor, *, generator: torch.Generator | None = None) -> AttackResult:
         """Search; see `Attack.attack`."""
-        images = images.detach()
+        images = pictures(images)
         generator = private_generator(generator)
         counted = CountedLoss.of(loss_fn, images)
         active, rows, worst = counted, counted.charged, Worst()

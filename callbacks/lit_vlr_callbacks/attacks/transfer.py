@@ -9,7 +9,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from lit_vlr_callbacks.attacks.base import Attack, AttackResult, LossFn, per_sample_loss
+from lit_vlr_callbacks.attacks.base import Attack, AttackResult, LossFn, per_sample_loss, pictures
 from lit_vlr_callbacks.attacks.rows import CountedLoss
 
 
@@ -44,7 +44,7 @@ class Transfer(Attack):
 
     def attack(self, loss_fn: LossFn, images: Tensor, *, generator: torch.Generator | None = None) -> AttackResult:
         """Search; see `Attack.attack`."""
-        images = images.detach()
+        images = pictures(images)
         found = self.search.attack(self.surrogate(loss_fn), images, generator=generator)
         counted = CountedLoss.of(loss_fn, images, found.passes.clone())
         with torch.no_grad():

@@ -8,7 +8,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from lit_vlr_callbacks.attacks.base import Attack, AttackResult, LossFn, private_generator
+from lit_vlr_callbacks.attacks.base import Attack, AttackResult, LossFn, pictures, private_generator
 from lit_vlr_callbacks.attacks.pgd import PGD
 from lit_vlr_callbacks.attacks.rows import CountedLoss
 from lit_vlr_callbacks.perturbations.base import Params, Perturbation
@@ -88,7 +88,7 @@ class Universal(PGD):
             size = self.step_size * (1 - epoch / self.epochs)
             before = len(self.trace)
             for loss_fn, images in batches:
-                images = images.detach()
+                images = pictures(images)
                 params = self._first(images, generator) if params is None else params
                 loss, gradient = self._gradient(self._clipped(loss_fn), images, _shared(params, len(images)))
                 total = {name: value.sum(0, keepdim=True) for name, value in gradient.items()}
@@ -107,7 +107,7 @@ class Universal(PGD):
         """
         if self.fitted is None:
             raise ValueError("Expected a fitted universal perturbation but there is none; call `fit` first")
-        images = images.detach()
+        images = pictures(images)
         counted = CountedLoss.of(loss_fn, images)
         fitted = self.perturbation.project({name: value.to(images) for name, value in self.fitted.items()})
         params = _shared(fitted, len(images))
