@@ -17,6 +17,7 @@ import argparse
 import json
 import math
 import statistics
+import sys
 import time
 from collections.abc import Callable
 from functools import partial
@@ -316,7 +317,7 @@ def main() -> None:
     with torch.no_grad():
         clean = float((net(images).argmax(1) == labels).double().mean())
     result = {
-        "command": "make bench-attacks",
+        "command": " ".join(["python -m benchmarks.attack_strength", *sys.argv[1:]]),
         "what": "robust accuracy and time of attacks on one classifier, at one budget",
         "clean_accuracy": clean,
         **{key: getattr(args, key) for key in ("samples", "steps", "queries", "seeds", "epochs", "threads")},

@@ -30,9 +30,9 @@ class VQACascade(Ensemble):
         ValueError: if a number is below 1.
 
     Reference:
-        Schlarmann et al., Robust CLIP, arXiv 2402.12336, section 4.1 and appendix B. There: batch 1, the first stages
-        in half precision, the APGD of a whole range as first step; here: batches, float32 pictures, the model under the
-        Trainer's precision, and a first step of 2 eps as `APGD` has it.
+        Schlarmann et al., Robust CLIP, arXiv 2402.12336, the attack of its VQA evaluation. There: batch 1, the first
+        stages in half precision, a first step of eps; here: batches, float32 pictures, the model under the Trainer's
+        precision, and a first step of 2 eps as `APGD` has it.
     """
 
     def __init__(
