@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .PHONY: demo test lint types wheel results modes base-model clean
-.PHONY: bench-abstainer bench-aurc bench-guarantee bench-perturbations bench-training bench-vqa
+.PHONY: bench-abstainer bench-attacks bench-aurc bench-guarantee bench-perturbations bench-training bench-vqa
 
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -41,6 +41,9 @@ base-model: $(INSTALLED)    ## pre-train the embedded model again: about an hour
 
 bench-abstainer: $(INSTALLED)   ## attacks on the abstainer beside the usual one, on a run of `make results`
 	$(BIN)/python -m benchmarks.abstainer_attack
+
+bench-attacks: $(INSTALLED)     ## robust accuracy and time of attacks beside torchattacks and autoattack, if they are there
+	$(BIN)/python -m benchmarks.attack_strength
 
 bench-aurc: $(INSTALLED)    ## time of AURC of a million answers beside one argsort
 	$(BIN)/python -m benchmarks.aurc_speed

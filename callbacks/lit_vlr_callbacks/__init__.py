@@ -8,6 +8,7 @@ attacked.
 from lit_vlr_callbacks.checks import AttackVerdict, check_attack
 from lit_vlr_callbacks.evaluation import AdversarialEvaluation
 from lit_vlr_callbacks.isolation import attack_batch
+from lit_vlr_callbacks.modules import IsolatedBatches, SurrogateLoss
 from lit_vlr_callbacks.protocols import Candidates, SupportsAbstentionAttack, SupportsAttack, SupportsLogits
 from lit_vlr_callbacks.training import AdversarialTraining
 
@@ -16,9 +17,11 @@ __all__ = [
     "AdversarialTraining",
     "AttackVerdict",
     "Candidates",
+    "IsolatedBatches",
     "SupportsAbstentionAttack",
     "SupportsAttack",
     "SupportsLogits",
+    "SurrogateLoss",
     "attack_batch",
     "check_attack",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import fields, is_dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor
@@ -92,6 +92,68 @@ def ordinary(value: Any) -> Any:  # noqa: ANN401
             object.__setattr__(other, field.name, ordinary(getattr(value, field.name)))  # frozen ones too
         return other
     return value
+
+
+def select_rows(value: Any, index: Tensor, size: int) -> Any:  # noqa: ANN401
+    """Take rows out of a batch of any kind.
+
+    What has a method ``rows(index)`` does it itself. Tensors are narrowed along their first dimension, records (dicts,
+    dataclasses, tuples, lists) entry by entry. Inside of a record, a list or a tuple of the length of the batch is one
+    thing a sample. Numbers, texts, None and scalars are shared by all samples, and stay.
+
+    Args:
+        value: the batch, or an entry of it.
+        index: which rows, (n,) int64.
+        size: the number of rows there are, B.
+
+    Raises:
+        ValueError: if a tensor or a list of things has another length than the batch, so that it is not known which
+            of it belongs to a sample.
+
+    >>> select_rows({"x": torch.arange(3), "uid": ["a", "b", "c"], "split": "test"}, torch.tensor([2, 0]), 3)
+    {'x': tensor([2, 0]), 'uid': ['c', 'a'], 'split': 'test'}
+    """
+    return _select(value, index, size, "batch", inside=False)
+
+
+def _select(value: Any, index: Tensor, size: int, name: str, inside: bool = True) -> Any:  # noqa: ANN401
+    if callable(own := getattr(value, "rows", None)):
+        return own(index)
+    if isinstance(value, Tensor):
+        if value.dim() and len(value) != size:
+            _refuse(name, tuple(value.shape), size)
+        return value[index.to(value.device)] if value.dim() else value
+    if isinstance(value, (list, tuple)):
+        return _select_items(value, index, size, name, inside)
+    if hasattr(value, "keys") and hasattr(value, "__setitem__"):
+        other = copy.copy(value)
+        for key in list(value.keys()):
+            other[key] = _select(value[key], index, size, f"{name}[{key!r}]")
+        return other
+    if is_dataclass(value) and not isinstance(value, type):
+        other = copy.copy(value)
+        for field in fields(value):
+            entry = _select(getattr(value, field.name), index, size, f"{name}.{field.name}")
+            object.__setattr__(other, field.name, entry)  # frozen ones too
+        return other
+    return value
+
+
+def _select_items(items: Any, index: Tensor, size: int, name: str, inside: bool) -> Any:  # noqa: ANN401
+    """A list or tuple: one thing a sample, or a record whose entries are narrowed in turn."""
+    if inside and len(items) == size and not hasattr(items, "_fields"):
+        return type(items)(items[i] for i in index.tolist())
+    if inside and not any(isinstance(item, (Tensor, list, tuple)) or hasattr(item, "keys") for item in items):
+        _refuse(name, f"length {len(items)}", size)
+    found = [_select(item, index, size, f"{name}[{i}]") for i, item in enumerate(items)]
+    return type(items)(*found) if hasattr(items, "_fields") else type(items)(found)
+
+
+def _refuse(name: str, got: object, size: int) -> NoReturn:
+    raise ValueError(
+        f"Expected {name} with one entry for each of {size} samples but got {got}; give the batch a `rows(index)` or "
+        "the module a `select_rows(batch, index)` that knows which of it belongs to a sample"
+    )
 
 
 def _describe(batch: Any) -> str:  # noqa: ANN401

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from lightning.pytorch import LightningModule
+from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
 
 from lit_vlr_callbacks.attacks.abstention import AbstentionObjective, Goal
 from lit_vlr_callbacks.attacks.base import Attack, AttackResult, LossFn
-from lit_vlr_callbacks.batch import ordinary, read_images
+from lit_vlr_callbacks.batch import ordinary, read_images, select_rows
 from lit_vlr_callbacks.protocols import Logits, SupportsAbstentionAttack, SupportsAttack, SupportsLogits
 
 
@@ -73,7 +74,7 @@ def attack_batch(
         ValueError: if the pictures are missing or not in [0, 1], or the loss is not per sample.
     """
     images = read_images(batch, image_key)
-    with isolated_loss(pl_module, batch, images.device, objective, image_key) as loss_fn:
+    with isolated_loss(pl_module, batch, images.device, objective, image_key, len(images)) as loss_fn:
         clean = ordinary(images)
         result = attack.attack(loss_fn, clean, generator=generator)
         return loss_fn.settle(result, attack, clean) if isinstance(loss_fn, Goal) else result
@@ -86,6 +87,7 @@ def isolated_loss(
     device: torch.device,
     objective: AbstentionObjective | None = None,
     image_key: int | str = "images",
+    size: int | None = None,
 ) -> Iterator[LossFn]:
     """The module's ``attack_loss`` on ``batch``, or an objective's loss, as a function of the pictures alone.
 
@@ -99,19 +101,53 @@ def isolated_loss(
         device: where it runs, for the random state.
         objective: what is wanted of a module that abstains; what is yielded is then a `Goal`.
         image_key: name or index of the pictures in the batch; an objective looks at the clean ones first.
+        size: the number of samples; None makes a loss that cannot leave any of them out.
     """
     with _isolated(pl_module, device):
         rest = ordinary(batch)
         if objective is not None:
             yield _goal(pl_module, objective, rest, image_key)
             return
-        module = require_attackable(pl_module)
+        yield IsolatedLoss(require_attackable(pl_module), rest, size)
 
-        def loss_fn(images: Tensor) -> Tensor:
-            with _model_precision(pl_module):
-                return module.attack_loss(images, rest)
 
-        yield loss_fn
+@dataclass(frozen=True, eq=False)
+class IsolatedLoss:
+    """The loss of a module on a batch, as a function of the pictures; see `isolated_loss`, inside of which it is used.
+
+    Attributes:
+        module: a LightningModule with ``attack_loss(images, batch)``. Where it has ``select_rows(batch, index)`` too,
+            that takes rows out of a batch instead of `lit_vlr_callbacks.batch.select_rows`.
+        batch: what the loss is of, but for the pictures.
+        size: the number of samples, B; None where rows cannot be left out.
+    """
+
+    module: SupportsAttack
+    batch: Any
+    size: int | None = None
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Losses (B,) of pictures (B, C, H, W), under the Trainer's precision."""
+        assert isinstance(self.module, LightningModule)
+        with _model_precision(self.module):
+            return self.module.attack_loss(images, self.batch)
+
+    def rows(self, index: Tensor) -> IsolatedLoss | None:
+        """The loss on some rows, (n,) int64; None, with a warning, where the batch cannot be split."""
+        if self.size is None:
+            return None
+        if (own := getattr(self.module, "select_rows", None)) is not None:
+            return IsolatedLoss(self.module, own(self.batch, index), len(index))
+        try:
+            rest = select_rows(self.batch, index, self.size)
+        except ValueError as error:
+            rank_zero_warn(f"Samples that an attack is done with go on costing model passes: {error}")
+            return None
+        return IsolatedLoss(self.module, rest, len(index))
+
+    def on(self, batch: Any) -> IsolatedLoss:  # noqa: ANN401
+        """The same module's loss on another batch of the same pictures, such as one with other answers."""
+        return IsolatedLoss(self.module, batch, self.size)
 
 
 def _goal(pl_module: LightningModule, objective: AbstentionObjective, batch: Any, image_key: int | str) -> Goal:  # noqa: ANN401

@@ -60,9 +60,11 @@ def test_public_names() -> None:
         "AdversarialTraining",
         "AttackVerdict",
         "Candidates",
+        "IsolatedBatches",
         "SupportsAbstentionAttack",
         "SupportsAttack",
         "SupportsLogits",
+        "SurrogateLoss",
         "attack_batch",
         "check_attack",
     }

@@ -209,7 +209,8 @@ class Goal:
             images: the clean pictures, (B, C, H, W).
 
         Returns:
-            The result: ``success`` by what would be decided on ``images``, ``steps`` with the two further passes.
+            The result: ``success`` by what would be decided on ``images``; ``steps`` and ``passes`` with the two
+            further passes.
         """
 
         def where_open(found: Tensor, clean: Tensor) -> Tensor:
@@ -222,6 +223,7 @@ class Goal:
             images=settled,
             params={name: where_open(value, neutral[name]) for name, value in result.params.items()},
             steps=result.steps + 2,
+            passes=result.passes + 2,
             success=self.reached(settled),
         )
 

@@ -9,7 +9,16 @@ import torch
 from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
 
-from lit_vlr_callbacks.attacks.base import Attack, AttackResult, LossFn, Worst, per_sample_loss, private_generator
+from lit_vlr_callbacks.attacks.base import (
+    Attack,
+    AttackResult,
+    LossFn,
+    Worst,
+    per_sample_loss,
+    pictures,
+    private_generator,
+)
+from lit_vlr_callbacks.attacks.rows import CountedLoss
 from lit_vlr_callbacks.perturbations.base import Params, Perturbation
 
 
@@ -102,25 +111,25 @@ class PGD(Attack):
         Raises:
             ValueError: if the loss is not per sample, or does not depend on the pictures.
         """
-        images = images.detach()
+        images = pictures(images)
         generator = private_generator(generator)
+        counted = CountedLoss.of(loss_fn, images)
         size = self.default_step_size if self.step_size is None else self.step_size
         worst = Worst()
         for restart in range(self.restarts):
             params = self._start(restart, images, generator)
             direction = {name: torch.zeros_like(value) for name, value in params.items()}
             for _ in range(self.steps):
-                loss, gradient = self._gradient(loss_fn, images, params)
+                loss, gradient = self._gradient(counted, images, params)
                 if self.keep_best:
                     worst.update(params, loss)
                 direction = {name: self._accumulate(direction[name], gradient[name]) for name in params}
                 params = self.perturbation.project(self.perturbation.ascend(params, direction, size), images)
             if self.keep_best:
-                worst.update(params, self._evaluate(loss_fn, images, params))
+                worst.update(params, self._evaluate(counted, images, params))
             else:
                 worst.params, worst.loss = params, loss
-        passes = self.restarts * (self.steps + self.keep_best)
-        return self._result(images, worst.params, worst.loss, passes)
+        return self._result(images, worst.params, worst.loss, counted.passes, worst.trace)
 
     def _start(self, restart: int, images: Tensor, generator: torch.Generator) -> Params:
         if restart == 0 and self.start is not None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from lit_vlr_callbacks.attacks.base import Attack, AttackResult, LossFn, Worst, private_generator
+from lit_vlr_callbacks.attacks.base import Attack, AttackResult, LossFn, Worst, pictures, private_generator
+from lit_vlr_callbacks.attacks.rows import CountedLoss
 from lit_vlr_callbacks.perturbations.base import Perturbation
 
 
@@ -32,10 +33,11 @@ class RandomSearch(Attack):
 
     def attack(self, loss_fn: LossFn, images: Tensor, *, generator: torch.Generator | None = None) -> AttackResult:
         """Search; see `Attack.attack`."""
-        images = images.detach()
+        images = pictures(images)
         generator = private_generator(generator)
+        counted = CountedLoss.of(loss_fn, images)
         worst = Worst()
         for _ in range(self.samples):
             params = self._draw(images, generator)
-            worst.update(params, self._evaluate(loss_fn, images, params))
-        return self._result(images, worst.params, worst.loss, self.samples)
+            worst.update(params, self._evaluate(counted, images, params))
+        return self._result(images, worst.params, worst.loss, counted.passes, worst.trace)

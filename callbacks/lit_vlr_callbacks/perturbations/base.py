@@ -141,6 +141,17 @@ class Perturbation(ABC):
             for name, value in params.items()
         }
 
+    def ascend_each(self, params: Params, gradient: Params, fractions: Tensor) -> Params:
+        """Step uphill by a fraction of its own for each sample, (B,); unprojected.
+
+        Whatever norm `ascend` follows, its step is proportional to the fraction: one whole step is taken and cut.
+        """
+        whole = self.ascend(params, gradient, 1.0)
+        return {
+            name: value.lerp(whole[name], fractions.to(value).view(-1, *(1,) * (value.dim() - 1)))
+            for name, value in params.items()
+        }
+
     def scaled(self, fraction: float) -> Self:
         """The same threat with its range shrunk towards the identity: 0 is the identity, 1 the whole range."""
         other = copy.copy(self)
