@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import cache
 from typing import Literal
 
 import torch
@@ -203,8 +204,9 @@ def _window(places: Tensor, channels: int) -> tuple[Tensor, Tensor, Tensor, Tens
     return samples, planes, places[:, 0, None, :, None], places[:, 1, None, None, :]
 
 
+@cache
 def _hill_and_hole(side: int) -> Tensor:
-    """A hill above a hole, (side, side), of norm 1: equation 2 of the paper."""
+    """A hill above a hole, (side, side), of norm 1: equation 2 of the paper. Not to be written to."""
     upper = side // 2
     both = torch.cat([_hill(upper, side), -_hill(side - upper, side)])
     unit: Tensor = both / both.norm().clamp_min(_TINY)

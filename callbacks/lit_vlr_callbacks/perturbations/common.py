@@ -58,6 +58,13 @@ def rounded_sum(anchor: Tensor, step: Tensor) -> Tensor:
     return torch.where(beyond, near.nextafter(anchor), near)
 
 
+def rounded_inwards(value: Tensor, dtype: torch.dtype) -> Tensor:
+    """A float64 tensor in the precision ``dtype``, no entry larger than it was."""
+    near = value.to(dtype)
+    beyond = near.double().abs() > value.abs()
+    return torch.where(beyond, near.nextafter(torch.zeros_like(near)), near)
+
+
 def whole_place(fraction: Tensor, room: Tensor | int) -> Tensor:
     """A whole number from 0 to ``room``, each equally likely where ``fraction`` is uniform in [0, 1]."""
     return (fraction * (room + 1)).floor().clamp(min=0).long().clamp(max=room)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from lit_vlr_callbacks.perturbations.base import Params, Perturbation, to_number
-from lit_vlr_callbacks.perturbations.common import per_picture, picture_shape, rounded_sum
+from lit_vlr_callbacks.perturbations.common import per_picture, picture_shape, rounded_inwards, rounded_sum
 
 _MARGIN = 1e-10  # relative: float64 sums over a picture are good to about 1e-13
 _SPARE = 1e-12  # so that what was projected once counts as inside
@@ -82,7 +82,7 @@ class NormBall(Perturbation):
         nearest = clipped
         if not inside.all():
             nearest = torch.where(inside[:, None], clipped, self._shrink(size, room, self._radius * (1 - _SPARE)))
-        return {self._name: rounded_sum(torch.zeros_like(delta), nearest.copysign(exact).view_as(delta))}
+        return {self._name: rounded_inwards(nearest.copysign(exact).view_as(delta), delta.dtype)}
 
     @abstractmethod
     def _norm(self, size: Tensor) -> Tensor:
@@ -97,8 +97,9 @@ class NormBall(Perturbation):
         with torch.no_grad():
             exact = delta.double()
             norm = self._norm(exact.flatten(1).abs())
-            factor = per_picture(torch.where(norm > self._radius, self._radius * (1 - _SPARE) / norm, 1.0))
-            bounded = rounded_sum(torch.zeros_like(delta), factor * exact)
+            outside = norm > self._radius
+            factor = per_picture(torch.where(outside, self._radius * (1 - _SPARE) / norm, 1.0))
+            bounded = rounded_inwards(factor * exact, delta.dtype) if outside.any() else delta
             attacked = rounded_sum(images, bounded).clamp(0.0, 1.0)
         # The value of `attacked`, the gradient of the plain sum; see Linf.
         moved = images + factor.to(images) * ascendable(delta, attacked)

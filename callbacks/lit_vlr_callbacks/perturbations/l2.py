@@ -63,12 +63,12 @@ class L2(NormBall):
         the left therefore stay inside the ball, and end after finitely many.
         """
         tiny = torch.finfo(torch.float64).tiny
-        squares = size.square()
+        squares, most = size.square(), room.square()
         t = (radius**2 / squares.sum(1, keepdim=True).clamp_min(tiny)).clamp(max=1.0)
         for _ in range(_NEWTON_STEPS):
-            free = t.sqrt() * size < room
-            spent = torch.where(free, 0.0, room.square()).sum(1, keepdim=True)
-            slope = torch.where(free, squares, 0.0).sum(1, keepdim=True).clamp_min(tiny)
+            bound = t * squares >= most
+            spent = most.where(bound, 0.0).sum(1, keepdim=True)
+            slope = squares.masked_fill(bound, 0.0).sum(1, keepdim=True).clamp_min(tiny)
             following = t.maximum(((radius**2 - spent) / slope).clamp(0.0, 1.0))
             if torch.equal(following, t):
                 break
