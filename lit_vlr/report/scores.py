@@ -13,7 +13,7 @@ from markupsafe import Markup
 from lit_vlr.functional import Interval, PairedDifference, risk_coverage_curve
 from lit_vlr.report.figures import Curve, risk_coverage_svg
 from lit_vlr.report.page import render, write_page
-from lit_vlr.scores import HIGHER_IS_BETTER, METRICS, Answers, GroupScores
+from lit_vlr.scoring.selective import HIGHER_IS_BETTER, METRICS, Answers, GroupScores
 from lit_vlr.threshold_file import ThresholdFile
 
 Cell: TypeAlias = tuple[str, str] | None

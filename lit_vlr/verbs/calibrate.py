@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from lit_vlr.answers import read_answers
+from lit_vlr.scoring.answers import read_answers
 from lit_vlr.calibration import KINDS, Calibrator
 from lit_vlr.errors import UserError
 from lit_vlr.functional import (

@@ -22,7 +22,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def add_answer_arguments(parser: argparse.ArgumentParser) -> None:
-    """What reading answers of other programs takes; see `lit_vlr.answers.read_answers`."""
+    """What reading answers of other programs takes; see `lit_vlr.scoring.answers.read_answers`."""
     said = "official VQAv2 or OK-VQA annotations, for files of question_id, answer and confidence"
     parser.add_argument("--annotations", type=Path, metavar="FILE", help=said)
     said = "of VQA accuracy, with --annotations (default: %(default)s)"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from lit_vlr.answers import read_answers
+from lit_vlr.scoring.answers import read_answers
 from lit_vlr.data.errors import DataFormatError
 from lit_vlr.errors import UserError
 from lit_vlr.predictions import PredictionsFormatError
