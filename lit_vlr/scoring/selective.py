@@ -13,8 +13,8 @@ from lit_vlr.calibration import Calibrator
 from lit_vlr.functional import Interval, PairedDifference
 from lit_vlr.functional.bootstrap import GroupResampler, align
 from lit_vlr.functional.groups import Label, worst_of
-from lit_vlr.types import Prediction
 from lit_vlr.scoring.weighted import HIGHER_IS_BETTER, METRICS, Answers, Floats, Weighted
+from lit_vlr.types import Prediction
 
 __all__ = ["HIGHER_IS_BETTER", "METRICS", "Answers", "GroupScores", "answers_of", "compare", "score", "score_groups"]
 

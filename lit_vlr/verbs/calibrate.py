@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from lit_vlr.scoring.answers import read_answers
 from lit_vlr.calibration import KINDS, Calibrator
 from lit_vlr.errors import UserError
 from lit_vlr.functional import (
@@ -23,6 +22,7 @@ from lit_vlr.functional import (
     sgr_threshold,
 )
 from lit_vlr.predictions import manifest_if_any
+from lit_vlr.scoring.answers import read_answers
 from lit_vlr.threshold_file import write_threshold
 from lit_vlr.verbs.parser import Parser, add_answer_arguments, said_in_one_line
 

@@ -10,12 +10,12 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
-from lit_vlr.scoring.answers import read_answers
 from lit_vlr.errors import UserError
 from lit_vlr.functional import Interval, PairedDifference
 from lit_vlr.infinities import to_json
 from lit_vlr.predictions import manifest_if_any
 from lit_vlr.report.scores import Scored, Sheet, build_sheet
+from lit_vlr.scoring.answers import read_answers
 from lit_vlr.scoring.selective import METRICS, GroupScores, answers_of, compare, score, score_groups
 from lit_vlr.threshold_file import ThresholdFile, read_threshold, sha256
 from lit_vlr.verbs.parser import Parser, add_answer_arguments, said_in_one_line

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from lit_vlr.scoring.answers import read_answers
 from lit_vlr.data.errors import DataFormatError
 from lit_vlr.errors import UserError
 from lit_vlr.predictions import PredictionsFormatError
+from lit_vlr.scoring.answers import read_answers
 from tests._answers import annotations, predictions, write
 
 SAID = {4: ["red"] * 3 + ["blue"] * 7, 5: ["two"] * 10, 9: ["kite"] * 2 + ["plane"] * 8}

@@ -14,8 +14,8 @@ import pytest
 from lit_vlr.cli import main
 from lit_vlr.functional import aurc, empirical_threshold, group_bootstrap, paired_difference
 from lit_vlr.scoring.selective import METRICS, answers_of, compare, score
-from lit_vlr.threshold_file import read_threshold, write_threshold
 from lit_vlr.scoring.weighted import Weighted
+from lit_vlr.threshold_file import read_threshold, write_threshold
 from tests._answers import annotations, predictions, write
 from tests.oracles import selective as oracle
 
