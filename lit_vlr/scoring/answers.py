@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
 from lit_vlr.data.errors import DataFormatError
-from lit_vlr.data.records import Record, quote, read_document
+from lit_vlr.data.parsing import read_document
+from lit_vlr.data.records import Record, quote
 from lit_vlr.errors import UserError
 from lit_vlr.functional import vqa_accuracy
 from lit_vlr.functional._vqa_normalization import VQADialect

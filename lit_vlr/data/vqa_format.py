@@ -1,0 +1,168 @@
+"""The VQA format: a file of questions, and one of what annotators answered; read row by row, none believed unchecked.
+
+OK-VQA, VQAv2, AdVQA, and VizWiz as some distribute it; they differ in the names of their pictures, in the kinds of
+questions, and in whether answers are stemmed.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from lit_vlr.data.errors import DataFormatError
+from lit_vlr.data.parsing import read_entries
+from lit_vlr.data.pictures import Pictures
+from lit_vlr.data.records import Record, quote, some
+from lit_vlr.types import Sample, Task
+
+N_ANSWERS = 10
+
+
+def numbered(record: Record) -> int | str:
+    """An image_id of COCO's kind."""
+    return record.integer("image_id")
+
+
+@dataclass(frozen=True)
+class VQAFormat:
+    """How one benchmark uses the format.
+
+    Attributes:
+        prefix: ``dataset/split``, of the uids.
+        image_name: file name of a picture, from its image_id.
+        image_id: reads it; a number, or a file name.
+        answer_field: key of an answer's text.
+        labels: metadata of an annotation, from the row and from what stands beside the list of annotations.
+        annotation_fields: keys of annotations that ``labels`` reads; only these are kept while reading.
+        image_field: how errors call what ``image_name`` is made of.
+        because: how a picture comes to lie elsewhere, for errors.
+        task: see `Sample`.
+        image_source: see `Sample`.
+    """
+
+    prefix: str
+    image_name: Callable[[int | str], str]
+    image_id: Callable[[Record], int | str] = numbered
+    answer_field: str = "answer"
+    labels: Callable[[Record, Record], dict[str, Any]] = lambda row, document: {}
+    annotation_fields: Collection[str] = ()
+    image_field: str = "image_id"
+    because: str = "it leads"
+    task: Task | None = None
+    image_source: str = ""
+    _texts: dict[str, str] = field(default_factory=dict, repr=False)  # most answers are given again and again
+
+    def read(self, questions: Path, annotations: Path | None, images: Path) -> list[Sample]:
+        """Samples in the order of the questions; see `lit_vlr.data.okvqa.read_okvqa` for what is refused."""
+        pictures = Pictures(images)
+        asked: dict[int, _Asked] = {}
+        read_entries(questions, "questions", lambda record: self._question(record, asked))
+        said: dict[int, _Said] = {}
+        metadata: Mapping[int, dict[str, Any]] = {}
+        if annotations is not None:
+            document, _ = read_entries(annotations, "annotations", lambda record: self._annotation(record, said))
+            _same_ids(annotations, asked.keys(), said.keys())
+            metadata = {key: self.labels(one.record, document) for key, one in said.items()}
+            _warn_unless_ten(annotations, {one.record.uid: len(one.answers) for one in said.values()})
+        samples = []
+        nobody = _Said(Record(questions, {}), None, ())
+        for key, question in asked.items():
+            record, image_id = question.record, question.image_id
+            one = said.get(key, nobody)
+            if one.image_id is not None and one.image_id != image_id:
+                record.fail(
+                    "image_id",
+                    f"Expected {one.image_id} as in {annotations} but got {image_id}; are both of one split?",
+                )
+            path = pictures.path(record, self.image_field, self.image_name(image_id), self.because)
+            samples.append(
+                Sample(
+                    record.uid,
+                    path,
+                    str(image_id),
+                    question.text,
+                    one.answers,
+                    metadata.get(key, {}),
+                    task=self.task,
+                    image_source=self.image_source,
+                )
+            )
+        return samples
+
+    def _question(self, record: Record, asked: dict[int, _Asked]) -> None:
+        key, record = self._keyed(record, asked)
+        asked[key] = _Asked(
+            Record(record.file, {}, record.index, record.uid), self.image_id(record), record.text("question")
+        )
+
+    def _annotation(self, record: Record, said: dict[int, _Said]) -> None:
+        key, record = self._keyed(record, said)
+        kept = {name: record.row[name] for name in self.annotation_fields if name in record.row}
+        said[key] = _Said(
+            Record(record.file, kept, record.index, record.uid), self.image_id(record), self._answers(record)
+        )
+
+    def _keyed(self, record: Record, known: Mapping[int, _Asked | _Said]) -> tuple[int, Record]:
+        key = record.integer("question_id")
+        record = record.named(f"{self.prefix}/{key}")
+        if key in known:
+            place = known[key].record.index
+            record.fail("question_id", f"Expected each once but {key} is already entry {place}; remove one")
+        return key, record
+
+    def _answers(self, record: Record) -> tuple[str, ...]:
+        given = record.get("answers")
+        if not isinstance(given, list) or not given:
+            record.fail("answers", f"Expected a list with entries but got {quote(given)}")
+        texts = []
+        for place, answer in enumerate(given):
+            if not isinstance(answer, dict):
+                record.fail("answers", f"Expected objects but entry {place} is {quote(answer)}")
+            text = answer.get(self.answer_field)
+            name = f"answers[{place}].{self.answer_field}"
+            if not isinstance(text, str) or not text.strip():
+                record.fail(name, f"Expected text but got {quote(text)}; correct the entry")
+            known = self._texts.get(text)
+            if known is None:
+                known = self._texts[text] = record.checked(name, text)
+            texts.append(known)
+        return tuple(texts)
+
+
+class _Asked(NamedTuple):
+    record: Record
+    image_id: int | str
+    text: str
+
+
+class _Said(NamedTuple):
+    record: Record
+    image_id: int | str | None
+    answers: tuple[str, ...]
+
+
+def kinds(*fields: str) -> Callable[[Record, Record], dict[str, Any]]:
+    """Metadata that keeps some fields of an annotation, each with text in it."""
+    return lambda row, document: {name: row.text(name) for name in fields}
+
+
+def _same_ids(annotations: Path, asked: Collection[int], labelled: Collection[int]) -> None:
+    only_asked, only_labelled = sorted(set(asked) - set(labelled)), sorted(set(labelled) - set(asked))
+    if only_asked or only_labelled:
+        sides = {"questions without annotation": only_asked, "annotations without question": only_labelled}
+        found = " and ".join(f"{len(ids)} {side} ({some(ids)})" for side, ids in sides.items() if ids)
+        message = f"Expected one annotation a question but found {found}; take both files of one split"
+        raise DataFormatError(annotations, None, "", "question_id", message)
+
+
+def _warn_unless_ten(annotations: Path, counts: dict[str, int]) -> None:
+    odd = [f"{uid} ({n})" for uid, n in counts.items() if n != N_ANSWERS]
+    if odd:
+        warnings.warn(
+            f"{annotations}: expected {N_ANSWERS} answers a question but {len(odd)} of {len(counts)} have another "
+            f"number: {some(odd)}; their soft accuracy is not comparable with published ones",
+            stacklevel=3,
+        )
