@@ -6,10 +6,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import ClassVar, NamedTuple, Self
+from typing import ClassVar, NamedTuple, Self, TypeAlias
 
 from lit_vlr.errors import UserError
 from lit_vlr.types import Sample, Task
+
+Splits: TypeAlias = Mapping[str, int | None]
+"""Splits and how many samples they should have; None where that is not known."""
 
 
 class Source(ABC):
@@ -57,8 +60,7 @@ class Benchmark(Source):
     image_source: ClassVar[str]
     """Within which image_ids say which picture it is: what leakage between benchmarks is found by."""
     licence: ClassVar[str] = "see its page"
-    splits: ClassVar[Mapping[str, int | None]]
-    """Splits and how many samples they should have; None where that is not known."""
+    splits: ClassVar[Splits]
     fetches: ClassVar[tuple[Fetch, ...]]
 
     split: str

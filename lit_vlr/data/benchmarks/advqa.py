@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Self
 
 from lit_vlr.data.benchmarks._coco import VAL2014
 from lit_vlr.data.benchmarks._prompts import SHORT
-from lit_vlr.data.source import Benchmark, Fetch
+from lit_vlr.data.source import Benchmark, Fetch, Splits
 from lit_vlr.data.vqa_format import VQAFormat
 from lit_vlr.tasks import VQAAccuracy
 from lit_vlr.types import Sample, Task
@@ -34,7 +33,7 @@ class AdVQA(Benchmark):
     name = "advqa"
     image_source = "coco"
     licence = "CC BY-NC 4.0"
-    splits: ClassVar[Mapping[str, int | None]] = {"val2017": 10000}
+    splits: ClassVar[Splits] = {"val2017": 10000}
     fetches = (Fetch("questions and annotations", "https://adversarialvqa.org/download.html"), VAL2014)
 
     questions: Path

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Self
 
 from lit_vlr.data.benchmarks._pairs import read_pairs
 from lit_vlr.data.benchmarks._prompts import SHORT
-from lit_vlr.data.source import Benchmark, Fetch
+from lit_vlr.data.source import Benchmark, Fetch, Splits
 from lit_vlr.tasks import ExactMatch
 from lit_vlr.types import Sample, Task
 
@@ -32,7 +31,7 @@ class AI2D(Benchmark):
     name = "ai2d"
     image_source = "ai2d"
     licence = "CC BY-SA 4.0"
-    splits: ClassVar[Mapping[str, int | None]] = {"train": None, "test": None}
+    splits: ClassVar[Splits] = {"train": None, "test": None}
     fetches = (
         Fetch("pictures and questions", "https://ai2-public-datasets.s3.amazonaws.com/diagrams/ai2d-all.zip"),
         Fetch("the same as JSON lines", "https://github.com/QwenLM/Qwen-VL/blob/master/eval_mm/EVALUATION.md"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from string import ascii_uppercase
@@ -14,7 +13,7 @@ from lit_vlr.data.benchmarks._prompts import LETTER, SHORT
 from lit_vlr.data.parsing import read_rows
 from lit_vlr.data.pictures import Pictures
 from lit_vlr.data.records import Record, once, some
-from lit_vlr.data.source import Benchmark, Fetch
+from lit_vlr.data.source import Benchmark, Fetch, Splits
 from lit_vlr.tasks import DirectAnswers, OptionChoice
 from lit_vlr.types import Sample, Task
 
@@ -43,7 +42,7 @@ class AOKVQA(Benchmark):
     name = "aokvqa"
     image_source = "coco"
     licence = "Apache-2.0"
-    splits: ClassVar[Mapping[str, int | None]] = {"train": None, "val": 1145, "test": None}
+    splits: ClassVar[Splits] = {"train": None, "val": 1145, "test": None}
     fetches = (
         Fetch("annotations", "https://prior-datasets.s3.us-east-2.amazonaws.com/aokvqa/aokvqa_v1p0.tar.gz"),
         TRAIN2017,

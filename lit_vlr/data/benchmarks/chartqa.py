@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Self
@@ -11,7 +10,7 @@ from lit_vlr.data.benchmarks._pairs import read_pairs
 from lit_vlr.data.benchmarks._prompts import SHORT
 from lit_vlr.data.parsing import read_rows
 from lit_vlr.data.pictures import Pictures, stem
-from lit_vlr.data.source import Benchmark, Fetch
+from lit_vlr.data.source import Benchmark, Fetch, Splits
 from lit_vlr.errors import UserError
 from lit_vlr.tasks import RelaxedAccuracy
 from lit_vlr.types import Sample, Task
@@ -37,7 +36,7 @@ class ChartQA(Benchmark):
     name = "chartqa"
     image_source = "chartqa"
     licence = "GPL-3.0"
-    splits: ClassVar[Mapping[str, int | None]] = {"train": None, "val": None, "test": None}
+    splits: ClassVar[Splits] = {"train": None, "val": None, "test": None}
     fetches = (Fetch("questions and pictures", "https://github.com/vis-nlp/ChartQA"),)
 
     human: Path | None = None

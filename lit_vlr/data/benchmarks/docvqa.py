@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Self
@@ -11,7 +10,7 @@ from lit_vlr.data.benchmarks._prompts import SHORT
 from lit_vlr.data.parsing import read_document
 from lit_vlr.data.pictures import Pictures, stem
 from lit_vlr.data.records import Record, once
-from lit_vlr.data.source import Benchmark, Fetch
+from lit_vlr.data.source import Benchmark, Fetch, Splits
 from lit_vlr.tasks import ANLS
 from lit_vlr.types import Sample, Task
 
@@ -34,7 +33,7 @@ class DocVQA(Benchmark):
     name = "docvqa"
     image_source = "docvqa"
     licence = "terms of the challenge; registration"
-    splits: ClassVar[Mapping[str, int | None]] = {"train": 39463, "val": 5349, "test": 5188}
+    splits: ClassVar[Splits] = {"train": 39463, "val": 5349, "test": 5188}
     fetches = (Fetch("annotations and pictures, after registration", "https://rrc.cvc.uab.es/?ch=17&com=downloads"),)
 
     annotations: Path

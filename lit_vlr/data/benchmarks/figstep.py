@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Self
@@ -10,7 +9,7 @@ from typing import ClassVar, Self
 from lit_vlr.data.parsing import read_table
 from lit_vlr.data.pictures import Pictures
 from lit_vlr.data.records import Record, once
-from lit_vlr.data.source import Benchmark, Fetch
+from lit_vlr.data.source import Benchmark, Fetch, Splits
 from lit_vlr.errors import UserError
 from lit_vlr.tasks import Refusal
 from lit_vlr.types import Sample, Task
@@ -41,7 +40,7 @@ class FigStep(Benchmark):
 
     name = "figstep"
     image_source = "figstep"
-    splits: ClassVar[Mapping[str, int | None]] = {"SafeBench": 500, "SafeBench-Tiny": 50}
+    splits: ClassVar[Splits] = {"SafeBench": 500, "SafeBench-Tiny": 50}
     fetches = (Fetch("questions and pictures", "https://github.com/ThuCCSLab/FigStep"),)
 
     questions: Path

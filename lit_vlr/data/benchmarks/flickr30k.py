@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Self
 
 from lit_vlr.data.benchmarks._captions import MAX_NEW_TOKENS, read_captions
 from lit_vlr.data.pictures import stem
-from lit_vlr.data.source import Benchmark, Fetch
+from lit_vlr.data.source import Benchmark, Fetch, Splits
 from lit_vlr.tasks import Captions
 from lit_vlr.types import Sample, Task
 
@@ -33,7 +32,7 @@ class Flickr30k(Benchmark):
     name = "flickr30k"
     image_source = "flickr30k"
     licence = "terms of use; request form"
-    splits: ClassVar[Mapping[str, int | None]] = {"train": None, "val": None, "test": None}
+    splits: ClassVar[Splits] = {"train": None, "val": None, "test": None}
     fetches = (
         Fetch("pictures, after a request", "https://shannon.cs.illinois.edu/DenotationGraph/"),
         Fetch("captions", "https://github.com/QwenLM/Qwen-VL/blob/master/eval_mm/EVALUATION.md"),

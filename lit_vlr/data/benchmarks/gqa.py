@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Self
@@ -11,7 +10,7 @@ from lit_vlr.data.benchmarks._prompts import SHORT
 from lit_vlr.data.parsing import read_objects
 from lit_vlr.data.pictures import Pictures
 from lit_vlr.data.records import Record
-from lit_vlr.data.source import Benchmark, Fetch
+from lit_vlr.data.source import Benchmark, Fetch, Splits
 from lit_vlr.tasks import ExactMatch
 from lit_vlr.types import Sample, Task
 
@@ -39,7 +38,7 @@ class GQA(Benchmark):
     name = "gqa"
     image_source = "visual_genome"
     licence = "CC BY 4.0"
-    splits: ClassVar[Mapping[str, int | None]] = {
+    splits: ClassVar[Splits] = {
         "train_balanced": None,
         "val_balanced": None,
         "testdev_balanced": None,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal, Self
@@ -10,7 +9,7 @@ from typing import ClassVar, Literal, Self
 from lit_vlr.data.parsing import read_objects
 from lit_vlr.data.pictures import Pictures
 from lit_vlr.data.records import Record
-from lit_vlr.data.source import Benchmark, Fetch
+from lit_vlr.data.source import Benchmark, Fetch, Splits
 from lit_vlr.errors import UserError
 from lit_vlr.tasks import Refusal
 from lit_vlr.types import Sample, Task
@@ -34,7 +33,7 @@ class MMSafetyBench(Benchmark):
     name = "mm_safetybench"
     image_source = "mm_safetybench"
     licence = "CC BY-NC 4.0"
-    splits: ClassVar[Mapping[str, int | None]] = {"SD": None, "TYPO": None, "SD_TYPO": None}
+    splits: ClassVar[Splits] = {"SD": None, "TYPO": None, "SD_TYPO": None}
     fetches = (Fetch("questions, and a link to the pictures", "https://github.com/isXinLiu/MM-SafetyBench"),)
 
     questions: Path

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Self
@@ -12,7 +11,7 @@ from lit_vlr.data.errors import DataFormatError
 from lit_vlr.data.parsing import read_text
 from lit_vlr.data.pictures import Pictures
 from lit_vlr.data.records import Record, quote
-from lit_vlr.data.source import Benchmark, Fetch
+from lit_vlr.data.source import Benchmark, Fetch, Splits
 from lit_vlr.errors import UserError
 from lit_vlr.tasks import MMEScore
 from lit_vlr.types import Sample, Task
@@ -39,7 +38,7 @@ class MME(Benchmark):
     name = "mme"
     image_source = "mme"
     licence = "academic use; request"
-    splits: ClassVar[Mapping[str, int | None]] = {"test": None}
+    splits: ClassVar[Splits] = {"test": None}
     fetches = (
         Fetch(
             "pictures and evaluation tool, after a request",

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Self
 
 from lit_vlr.data.benchmarks._captions import MAX_NEW_TOKENS, read_captions
-from lit_vlr.data.source import Benchmark, Fetch
+from lit_vlr.data.source import Benchmark, Fetch, Splits
 from lit_vlr.tasks import Captions
 from lit_vlr.types import Sample, Task
 
@@ -31,7 +30,7 @@ class NoCaps(Benchmark):
     name = "nocaps"
     image_source = "openimages"
     licence = "CC BY 2.0"
-    splits: ClassVar[Mapping[str, int | None]] = {"val": 4500, "test": 10600}
+    splits: ClassVar[Splits] = {"val": 4500, "test": 10600}
     fetches = (
         Fetch("captions of val", "https://nocaps.s3.amazonaws.com/nocaps_val_4500_captions.json"),
         Fetch("pictures", "https://nocaps.org/download"),

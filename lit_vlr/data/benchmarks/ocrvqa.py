@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import ClassVar, Self
@@ -12,7 +11,7 @@ from lit_vlr.data.benchmarks._prompts import SHORT
 from lit_vlr.data.parsing import read_objects
 from lit_vlr.data.pictures import Pictures
 from lit_vlr.data.records import Record
-from lit_vlr.data.source import Benchmark, Fetch
+from lit_vlr.data.source import Benchmark, Fetch, Splits
 from lit_vlr.errors import UserError
 from lit_vlr.tasks import ExactMatch
 from lit_vlr.types import Sample, Task
@@ -37,7 +36,7 @@ class OCRVQA(Benchmark):
 
     name = "ocrvqa"
     image_source = "ocrvqa"
-    splits: ClassVar[Mapping[str, int | None]] = {"train": None, "val": None, "test": None}
+    splits: ClassVar[Splits] = {"train": None, "val": None, "test": None}
     fetches = (Fetch("dataset.json, and a script for the pictures", "https://ocr-vqa.github.io"),)
 
     annotations: Path

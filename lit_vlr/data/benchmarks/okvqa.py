@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Self
@@ -11,7 +10,7 @@ from lit_vlr.data.benchmarks._coco import TRAIN2014, VAL2014
 from lit_vlr.data.benchmarks._prompts import SHORT
 from lit_vlr.data.okvqa import COCO_PATTERN, read_okvqa
 from lit_vlr.data.okvqa.read import AnswerField
-from lit_vlr.data.source import Benchmark, Fetch
+from lit_vlr.data.source import Benchmark, Fetch, Splits
 from lit_vlr.tasks import VQAAccuracy
 from lit_vlr.types import Sample, Task
 
@@ -39,7 +38,7 @@ class OKVQA(Benchmark):
     name = "okvqa"
     image_source = "coco"
     licence = "CC BY 4.0"
-    splits: ClassVar[Mapping[str, int | None]] = {"train2014": 9009, "val2014": 5046}
+    splits: ClassVar[Splits] = {"train2014": 9009, "val2014": 5046}
     fetches = (
         Fetch("questions of train2014", f"{_PAGE}/OpenEnded_mscoco_train2014_questions.json.zip"),
         Fetch("annotations of train2014", f"{_PAGE}/mscoco_train2014_annotations.json.zip"),

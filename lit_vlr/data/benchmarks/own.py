@@ -11,7 +11,7 @@ from typing import ClassVar, Self
 from lit_vlr.data.parsing import read_lines, read_table
 from lit_vlr.data.pictures import Pictures
 from lit_vlr.data.records import Record, once, quote
-from lit_vlr.data.source import Benchmark
+from lit_vlr.data.source import Benchmark, Splits
 from lit_vlr.errors import UserError
 from lit_vlr.tasks import ExactMatch
 from lit_vlr.types import AnswerMetric, Sample, Task
@@ -39,7 +39,7 @@ class OwnData(Benchmark):
 
     name = "own"
     image_source = "own"
-    splits: ClassVar[Mapping[str, int | None]] = {}
+    splits: ClassVar[Splits] = {}
     fetches = ()
 
     file: Path

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Self
@@ -12,7 +11,7 @@ from lit_vlr.data.benchmarks._prompts import SHORT
 from lit_vlr.data.parsing import read_lines
 from lit_vlr.data.pictures import Pictures, coco_id
 from lit_vlr.data.records import Record, once
-from lit_vlr.data.source import Benchmark, Fetch
+from lit_vlr.data.source import Benchmark, Fetch, Splits
 from lit_vlr.tasks import YesNo
 from lit_vlr.types import Sample, Task
 
@@ -35,7 +34,7 @@ class POPE(Benchmark):
     name = "pope"
     image_source = "coco"
     licence = "MIT"
-    splits: ClassVar[Mapping[str, int | None]] = {"random": 3000, "popular": 3000, "adversarial": 3000}
+    splits: ClassVar[Splits] = {"random": 3000, "popular": 3000, "adversarial": 3000}
     fetches = (Fetch("questions", "https://github.com/RUCAIBox/POPE/tree/main/output/coco"), VAL2014)
 
     annotations: Path

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal, Self
@@ -11,7 +10,7 @@ from lit_vlr.data.benchmarks._coco import TRAIN2014
 from lit_vlr.data.parsing import read_lines
 from lit_vlr.data.pictures import Pictures, coco_id
 from lit_vlr.data.records import Record, quote
-from lit_vlr.data.source import Benchmark, Fetch
+from lit_vlr.data.source import Benchmark, Fetch, Splits
 from lit_vlr.tasks import BoxOverlap, box_text
 from lit_vlr.types import Box, Sample, Task
 
@@ -38,7 +37,7 @@ class RefCOCO(Benchmark):
     name = "refcoco"
     image_source = "coco"
     licence = "Apache-2.0"
-    splits: ClassVar[Mapping[str, int | None]] = {"val": None, "testA": None, "testB": None, "test": None}
+    splits: ClassVar[Splits] = {"val": None, "testA": None, "testB": None, "test": None}
     fetches = (
         Fetch("expressions", "https://github.com/lichengunc/refer"),
         Fetch("the same as JSON lines", "https://github.com/QwenLM/Qwen-VL/blob/master/eval_mm/EVALUATION.md"),

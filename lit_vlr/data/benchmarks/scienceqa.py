@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from string import ascii_uppercase
 from typing import ClassVar, Self
 
 from lit_vlr.data.benchmarks._prompts import LETTER
-from lit_vlr.data.parsing import read_document
+from lit_vlr.data.parsing import read_document, read_objects
 from lit_vlr.data.pictures import Pictures
 from lit_vlr.data.records import Record, once, quote
-from lit_vlr.data.source import Benchmark, Fetch
+from lit_vlr.data.source import Benchmark, Fetch, Splits
 from lit_vlr.tasks import OptionChoice
 from lit_vlr.types import Sample, Task
 
@@ -38,7 +37,7 @@ class ScienceQA(Benchmark):
     name = "scienceqa"
     image_source = "scienceqa"
     licence = "CC BY-NC-SA 4.0"
-    splits: ClassVar[Mapping[str, int | None]] = {"train": None, "val": None, "test": None}
+    splits: ClassVar[Splits] = {"train": None, "val": None, "test": None}
     fetches = (
         Fetch("problems.json and pid_splits.json", "https://github.com/lupantech/ScienceQA/tree/main/data/scienceqa"),
         Fetch("pictures", "https://scienceqa.github.io"),
@@ -65,16 +64,16 @@ class ScienceQA(Benchmark):
     def read(self) -> list[Sample]:
         """Samples in the order of the split."""
         pictures = Pictures(self.images)
-        problems = read_document(self.problems)
-        places = {pid: place for place, pid in enumerate(problems.row)}
+        problems = dict(read_objects(self.problems))
         splits = read_document(self.pid_splits)
         listed = [(pid, splits.named(f"{self.prefix}/{pid}")) for pid in splits.texts(self.split)]
         samples = []
         for pid, place in once(listed, self.split):
-            row = problems.row.get(pid)
-            if not isinstance(row, dict):
-                place.fail(self.split, f"Expected an object for {pid} in {self.problems} but got {quote(row)}")
-            record = Record(self.problems, row, places[pid], place.uid)
+            if pid not in problems:
+                place.fail(
+                    self.split, f"Expected problems of {self.problems} but {pid} is none; take both of one release"
+                )
+            record = problems[pid].named(place.uid)
             if record.get("image") is not None:
                 samples.append(self._sample(record, pid, pictures))
         if not samples:

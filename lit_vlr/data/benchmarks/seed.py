@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Self
@@ -11,7 +10,7 @@ from lit_vlr.data.benchmarks._prompts import LETTER
 from lit_vlr.data.parsing import read_document
 from lit_vlr.data.pictures import Pictures
 from lit_vlr.data.records import Record, once
-from lit_vlr.data.source import Benchmark, Fetch
+from lit_vlr.data.source import Benchmark, Fetch, Splits
 from lit_vlr.tasks import OptionChoice
 from lit_vlr.types import Sample, Task
 
@@ -36,7 +35,7 @@ class SEED(Benchmark):
     name = "seed"
     image_source = "cc3m"
     licence = "CC BY-NC 4.0"
-    splits: ClassVar[Mapping[str, int | None]] = {"test": None}
+    splits: ClassVar[Splits] = {"test": None}
     fetches = (Fetch("questions and pictures", "https://huggingface.co/datasets/AILab-CVC/SEED-Bench"),)
 
     annotations: Path

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Self
@@ -11,7 +10,7 @@ from lit_vlr.data.benchmarks._prompts import SHORT
 from lit_vlr.data.parsing import read_document
 from lit_vlr.data.pictures import Pictures
 from lit_vlr.data.records import Record, once
-from lit_vlr.data.source import Benchmark, Fetch
+from lit_vlr.data.source import Benchmark, Fetch, Splits
 from lit_vlr.tasks import VQAAccuracy
 from lit_vlr.types import Sample, Task
 
@@ -38,7 +37,7 @@ class TextVQA(Benchmark):
     name = "textvqa"
     image_source = "openimages"
     licence = "CC BY 4.0"
-    splits: ClassVar[Mapping[str, int | None]] = {"train": 34602, "val": 5000, "test": 5734}
+    splits: ClassVar[Splits] = {"train": 34602, "val": 5000, "test": 5734}
     fetches = (
         Fetch("annotations of val", f"{_PAGE}/data/TextVQA_0.5.1_val.json"),
         Fetch("annotations of train", f"{_PAGE}/data/TextVQA_0.5.1_train.json"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar, Self
@@ -11,7 +10,7 @@ from lit_vlr.data.benchmarks._prompts import SHORT
 from lit_vlr.data.parsing import read_rows
 from lit_vlr.data.pictures import Pictures, stem
 from lit_vlr.data.records import Record, once
-from lit_vlr.data.source import Benchmark, Fetch
+from lit_vlr.data.source import Benchmark, Fetch, Splits
 from lit_vlr.data.vqa_format import VQAFormat
 from lit_vlr.tasks import VQAAccuracy
 from lit_vlr.types import Sample, Task
@@ -40,7 +39,7 @@ class VizWiz(Benchmark):
     name = "vizwiz"
     image_source = "vizwiz"
     licence = "CC BY 4.0"
-    splits: ClassVar[Mapping[str, int | None]] = {"train": 20523, "val": 4319, "test": 8000}
+    splits: ClassVar[Splits] = {"train": 20523, "val": 4319, "test": 8000}
     fetches = (
         Fetch("annotations", "https://vizwiz.cs.colorado.edu/VizWiz_final/vqa_data/Annotations.zip"),
         Fetch("pictures of val", "https://vizwiz.cs.colorado.edu/VizWiz_final/images/val.zip"),

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Self
 
 from lit_vlr.data.benchmarks._coco import TEST2015, TRAIN2014, VAL2014
 from lit_vlr.data.benchmarks._prompts import SHORT
-from lit_vlr.data.source import Benchmark, Fetch
+from lit_vlr.data.source import Benchmark, Fetch, Splits
 from lit_vlr.data.vqa_format import VQAFormat, kinds
 from lit_vlr.tasks import VQAAccuracy
 from lit_vlr.types import Sample, Task
@@ -37,7 +36,7 @@ class VQAv2(Benchmark):
     name = "vqav2"
     image_source = "coco"
     licence = "CC BY 4.0"
-    splits: ClassVar[Mapping[str, int | None]] = {
+    splits: ClassVar[Splits] = {
         "train2014": 443757,
         "val2014": 214354,
         "test2015": 447793,
