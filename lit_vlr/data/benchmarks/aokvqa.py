@@ -10,6 +10,7 @@ from typing import ClassVar, Literal, Self
 
 from lit_vlr.data.benchmarks._coco import TEST2017, TRAIN2017, VAL2017
 from lit_vlr.data.benchmarks._prompts import LETTER, SHORT
+from lit_vlr.data.errors import DataFormatError
 from lit_vlr.data.parsing import read_rows
 from lit_vlr.data.pictures import Pictures
 from lit_vlr.data.records import Record, once, some
@@ -78,6 +79,9 @@ class AOKVQA(Benchmark):
         )
         samples = [self._sample(record.named(f"{self.prefix}/{key}"), pictures) for key, record in rows]
         kept = [sample for sample in samples if sample is not None]
+        if not kept:
+            message = "Expected questions for direct answers but all are marked as too difficult; use `mode: choice`"
+            raise DataFormatError(self.annotations, None, "", "difficult_direct_answer", message)
         odd = [s.uid for s in kept if s.answers and self.mode == "direct" and len(s.answers) != _N_ANSWERS]
         if odd:
             warnings.warn(

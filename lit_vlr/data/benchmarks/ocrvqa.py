@@ -8,6 +8,7 @@ from typing import ClassVar, Self
 
 from lit_vlr.data.benchmarks._pairs import read_pairs
 from lit_vlr.data.benchmarks._prompts import SHORT
+from lit_vlr.data.errors import DataFormatError
 from lit_vlr.data.parsing import read_objects
 from lit_vlr.data.pictures import Pictures
 from lit_vlr.data.records import Record
@@ -69,7 +70,8 @@ class OCRVQA(Benchmark):
             if code == _CODES[self.split]:
                 samples += self._questions(record, book, pictures)
         if not samples:
-            raise UserError(f"Expected books of {self.split} in {self.annotations} but there are none")
+            message = f"Expected books of {self.split} ({_CODES[self.split]}) but there are none"
+            raise DataFormatError(self.annotations, None, "", "split", message)
         return samples
 
     def _questions(self, record: Record, book: str, pictures: Pictures) -> list[Sample]:

@@ -311,8 +311,8 @@ def pope() -> Files:
 
 def mme() -> Files:
     pair = lambda picture, no: [  # noqa: E731
-        (picture, "Is there a person here? Please answer yes or no.", "Yes"),
-        (picture, f"Is there {no} here? Please answer yes or no.", "No"),
+        [picture, "Is there a person here? Please answer yes or no.", "Yes"],
+        [picture, f"Is there {no} here? Please answer yes or no.", "No"],
     ]
     return {
         "existence.txt": [*pair("1.jpg", "a cat"), *pair("2.jpg", "a bus")],
