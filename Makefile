@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .PHONY: demo test lint types wheel results modes base-model clean
-.PHONY: bench-abstainer bench-attacks bench-aurc bench-guarantee bench-perturbations bench-training bench-vqa
+.PHONY: bench-abstainer bench-attacks bench-aurc bench-guarantee bench-perturbations bench-reading bench-training bench-vqa
 
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -53,6 +53,9 @@ bench-guarantee: $(INSTALLED)   ## how often a promised risk is broken in domain
 
 bench-perturbations: $(INSTALLED)   ## time of every perturbation, forward and backward
 	$(BIN)/python -m benchmarks.perturbation_cost
+
+bench-reading: $(INSTALLED)     ## time and memory of reading 214,354 VQAv2-shaped questions with their answers
+	$(BIN)/python -m benchmarks.reading_speed
 
 bench-training: $(INSTALLED)    ## time of a training step in each mode beside a clean step
 	$(BIN)/python -m benchmarks.adversarial_cost

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Hashable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
@@ -20,7 +20,7 @@ def quote(value: object) -> str:
     return text if len(text) <= _QUOTED else f"{text[:_QUOTED]}…"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Record:
     """An object of a JSON document, and where it stands.
 
@@ -38,7 +38,7 @@ class Record:
 
     def named(self, uid: str) -> Record:
         """The same object with a uid."""
-        return replace(self, uid=uid)
+        return Record(self.file, self.row, self.index, uid)  # `replace` takes three times as long
 
     def fail(self, field: str, message: str) -> NoReturn:
         """Raise a `DataFormatError` about a field."""

@@ -6,6 +6,7 @@ questions, and in whether answers are stemmed.
 
 from __future__ import annotations
 
+import gc
 import warnings
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
@@ -57,7 +58,15 @@ class VQAFormat:
 
     def read(self, questions: Path, annotations: Path | None, images: Path) -> list[Sample]:
         """Samples in the order of the questions; see `lit_vlr.data.okvqa.read_okvqa` for what is refused."""
-        pictures = Pictures(images)
+        collecting = gc.isenabled()
+        gc.disable()  # nothing here is circular, and walking over and over through what has been read takes seconds
+        try:
+            return self._read(questions, annotations, Pictures(images))
+        finally:
+            if collecting:
+                gc.enable()
+
+    def _read(self, questions: Path, annotations: Path | None, pictures: Pictures) -> list[Sample]:
         asked: dict[int, _Asked] = {}
         read_entries(questions, "questions", lambda record: self._question(record, asked))
         said: dict[int, _Said] = {}
@@ -122,12 +131,11 @@ class VQAFormat:
             if not isinstance(answer, dict):
                 record.fail("answers", f"Expected objects but entry {place} is {quote(answer)}")
             text = answer.get(self.answer_field)
-            name = f"answers[{place}].{self.answer_field}"
-            if not isinstance(text, str) or not text.strip():
-                record.fail(name, f"Expected text but got {quote(text)}; correct the entry")
-            known = self._texts.get(text)
+            # Two million texts, few of them different: each is checked once, and held once.
+            known = self._texts.get(text) if isinstance(text, str) else None
             if known is None:
-                known = self._texts[text] = record.checked(name, text)
+                known = record.checked(f"answers[{place}].{self.answer_field}", text)
+                self._texts[known] = known
             texts.append(known)
         return tuple(texts)
 
@@ -164,5 +172,5 @@ def _warn_unless_ten(annotations: Path, counts: dict[str, int]) -> None:
         warnings.warn(
             f"{annotations}: expected {N_ANSWERS} answers a question but {len(odd)} of {len(counts)} have another "
             f"number: {some(odd)}; their soft accuracy is not comparable with published ones",
-            stacklevel=3,
+            stacklevel=4,
         )
