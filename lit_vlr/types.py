@@ -7,7 +7,7 @@ D hidden size, H and W pixels.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from string import ascii_uppercase
@@ -117,6 +117,15 @@ class Sample:
         before, _, after = self.task.prompt.partition("{question}")  # not `format`: a question may hold braces
         return before.replace("{options}", options) + self.question + after.replace("{options}", options)
 
+    def as_asked(self) -> Sample:
+        """The same sample with `asked` as its question: what families lay out, scores ask about and predictions keep.
+
+        Doing it twice changes nothing.
+        """
+        if self.task is None or self.task.prompt == "{question}":
+            return self
+        return replace(self, question=self.asked, task=replace(self.task, prompt="{question}"))
+
 
 @dataclass
 class Batch:
@@ -170,15 +179,21 @@ class Batch:
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Batch:
         """Move every tensor; Lightning calls this instead of walking the record."""
+        return self._with_tensors(lambda tensor: tensor.to(device, non_blocking=non_blocking))
 
-        def move(value: Any) -> Any:  # noqa: ANN401
+    def pin_memory(self) -> Batch:
+        """Every tensor in page-locked memory; a DataLoader calls this, and pins nothing of a record without it."""
+        return self._with_tensors(lambda tensor: tensor.pin_memory())
+
+    def _with_tensors(self, change: Callable[[Tensor], Tensor]) -> Batch:
+        def changed(value: Any) -> Any:  # noqa: ANN401
             if isinstance(value, Tensor):
-                return value.to(device, non_blocking=non_blocking)
+                return change(value)
             if isinstance(value, list):
-                return [move(v) for v in value]
+                return [changed(v) for v in value]
             return value
 
-        return replace(self, **{f.name: move(getattr(self, f.name)) for f in fields(self)})
+        return replace(self, **{f.name: changed(getattr(self, f.name)) for f in fields(self)})
 
 
 @dataclass(frozen=True)

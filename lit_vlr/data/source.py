@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar, NamedTuple, Self, TypeAlias
@@ -19,8 +19,8 @@ class Source(ABC):
     """A set of samples; constructing one reads nothing."""
 
     @abstractmethod
-    def read(self) -> list[Sample]:
-        """All samples, always in the same order.
+    def read(self) -> Sequence[Sample]:
+        """All samples, always in the same order; a list unless it is read piece by piece (`ShardSet`).
 
         Raises:
             DataFormatError: if a file breaks its format.

@@ -5,7 +5,7 @@ The maths is in `lit_vlr.functional`; here it is applied to an answer and the `S
 
 from __future__ import annotations
 
-from lit_vlr.tasks.base import PerAnswer, score_answer, summarise
+from lit_vlr.tasks.base import PerAnswer, answer_limits, score_answer, summarise
 from lit_vlr.tasks.boxes import BoxOverlap, box_text, parse_box
 from lit_vlr.tasks.captions import Captions
 from lit_vlr.tasks.refusal import Refusal
@@ -28,6 +28,7 @@ __all__ = [
     "Unscored",
     "VQAAccuracy",
     "YesNo",
+    "answer_limits",
     "box_text",
     "parse_box",
     "score_answer",

@@ -45,6 +45,11 @@ def score_answer(answer: str, sample: Sample, dialect: VQADialect) -> float | No
     return vqa_accuracy(answer, sample.answers, dialect=dialect) if sample.answers else None
 
 
+def answer_limits(samples: Sequence[Sample], default: int) -> list[int]:
+    """How many tokens each answer may have: what the sample's task says, or a default where it has none."""
+    return [default if sample.task is None else sample.task.max_new_tokens for sample in samples]
+
+
 def summarise(answers: Sequence[str], samples: Sequence[Sample], dialect: VQADialect = "no_skip") -> dict[str, float]:
     """A benchmark's own figures for answers to a whole set.
 
