@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -26,7 +27,7 @@ class ImageCache:
 
     def __init__(self, max_bytes: int) -> None:
         self.max_bytes, self.held = max_bytes, 0
-        self._pictures: OrderedDict[ImageRef, np.ndarray] = OrderedDict()
+        self._pictures: OrderedDict[Hashable, np.ndarray] = OrderedDict()
 
     def __getstate__(self) -> dict[str, int]:
         return {"max_bytes": self.max_bytes}  # a worker starts with an empty one of its own
@@ -38,14 +39,19 @@ class ImageCache:
         """The picture as an array, decoded or from the cache; arrays, and what does not fit, stay as they are."""
         if isinstance(image, np.ndarray) or not self.max_bytes:
             return image
-        known = self._pictures.get(image)
+        # What makes a picture may make another one for each sample: noise is drawn by uid.
+        key = image if isinstance(image, Path) else (image, uid)
+        try:
+            known = self._pictures.get(key)
+        except TypeError:  # made of an array, which has no hash
+            return image
         if known is not None:
-            self._pictures.move_to_end(image)
+            self._pictures.move_to_end(key)
             return known
         pixels = load_pixels(image, uid)
         if pixels.nbytes > self.max_bytes:
             return pixels
-        self._pictures[image] = pixels
+        self._pictures[key] = pixels
         self.held += pixels.nbytes
         while self.held > self.max_bytes:
             _, dropped = self._pictures.popitem(last=False)

@@ -166,9 +166,7 @@ def write_shards(samples: Iterable[Sample], folder: Path, shard_size: int = 1000
                 for place, sample in enumerate(group):
                     written = task_to_json(sample.task)
                     if written not in (task or [written]):
-                        raise UserError(
-                            f"Expected samples of one task but that of {sample.uid} differs; write two sets"
-                        )
+                        raise UserError(f"Expected one task but that of {sample.uid} is another; write two sets")
                     task[:] = [written]
                     keys.add(image_key(sample))
                     suffix, picture = _bytes(sample)

@@ -42,7 +42,8 @@ def task_from_json(row: dict[str, Any] | None) -> Task | None:
         return None
     try:
         settings = dict(row["metric"])
-        metric = {name: getattr(tasks, name) for name in tasks.__all__}[settings.pop("name")](**settings)
+        known = {name: made for name in tasks.__all__ if isinstance(made := getattr(tasks, name), type)}
+        metric = known[settings.pop("name")](**settings)
         task = Task(metric, str(row["prompt"]), int(row["max_new_tokens"]))
     except (LookupError, TypeError, ValueError) as error:
         raise UserError(f"Expected a task with metric, prompt and max_new_tokens but got {str(row)[:200]}") from error
