@@ -69,8 +69,8 @@ class Benchmark(Source):
 
     @classmethod
     @abstractmethod
-    def at(cls, root: Path, split: str) -> Self:
-        """The benchmark below one folder, under its official names."""
+    def at(cls, root: Path, split: str = "") -> Self:
+        """The benchmark below one folder, under its official names; each has a split by default."""
 
     @property
     @abstractmethod

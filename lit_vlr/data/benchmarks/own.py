@@ -8,7 +8,7 @@ from pathlib import Path
 from string import ascii_uppercase
 from typing import ClassVar, Self
 
-from lit_vlr.data.parsing import read_lines, read_table
+from lit_vlr.data.parsing import read_lines, read_rows, read_table
 from lit_vlr.data.pictures import Pictures
 from lit_vlr.data.records import Record, once, quote
 from lit_vlr.data.source import Benchmark, Splits
@@ -25,7 +25,7 @@ class OwnData(Benchmark):
     """Rows of id, image, question and perhaps answers, choices and image_id.
 
     Args:
-        file: ``.jsonl``, ``.csv`` or ``.tsv``.
+        file: ``.jsonl``, ``.json`` (a list), ``.csv`` or ``.tsv``.
         images: folder that ``image`` is relative to.
         split: second part of the uids.
         dataset: first part of the uids.
@@ -77,11 +77,13 @@ class OwnData(Benchmark):
         match self.file.suffix:
             case ".jsonl":
                 records = read_lines(self.file)
+            case ".json":
+                records = read_rows(self.file)
             case ".csv" | ".tsv" as suffix:
                 columns = [self._column(name) for name in NEEDED]
                 records = read_table(self.file, columns, "," if suffix == ".csv" else "\t")
             case suffix:
-                raise UserError(f"Expected `file` to be .jsonl, .csv or .tsv but got {suffix or 'no suffix'!r}")
+                raise UserError(f"Expected `file` to be .jsonl, .json, .csv or .tsv but got {suffix or 'no suffix'!r}")
         rows = [(record.identifier(self._column("id")), record) for record in records]
         return [self._sample(r.named(f"{self.prefix}/{key}"), pictures) for key, r in once(rows, self._column("id"))]
 
@@ -115,7 +117,7 @@ class OwnData(Benchmark):
             return ()
         value = record.row[column]
         if isinstance(value, str):
-            table = self.file.suffix != ".jsonl"
+            table = self.file.suffix in (".csv", ".tsv")
             value = [part.strip() for part in value.split(self.answers_separator)] if table else [value]
             record = Record(record.file, {column: value}, record.index, record.uid)
         return record.texts(column)

@@ -179,7 +179,10 @@ def test_pictures_of_mme_may_be_a_folder_deeper(tmp_path: Path) -> None:
             lambda root: benchmarks.FigStep(questions=root, images=root, image_pattern="{picture}"),
             "Expected `image_pattern` as a format of",
         ),
-        (lambda root: benchmarks.OwnData(file=root / "a.xml", images=root), r"Expected `file` to be .jsonl, .csv"),
+        (
+            lambda root: benchmarks.OwnData(file=root / "a.xml", images=root),
+            "Expected `file` to be .jsonl",
+        ),
         (
             lambda root: benchmarks.OwnData(file=root / "a.csv", images=root, fields={"labels": "x"}),
             r"Expected `fields` to map id, image, .* but got \['labels'\]",
