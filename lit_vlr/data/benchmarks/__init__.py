@@ -14,6 +14,7 @@ from lit_vlr.data.benchmarks.docvqa import DocVQA
 from lit_vlr.data.benchmarks.figstep import FigStep
 from lit_vlr.data.benchmarks.flickr30k import Flickr30k
 from lit_vlr.data.benchmarks.gqa import GQA
+from lit_vlr.data.benchmarks.hub import HubData
 from lit_vlr.data.benchmarks.mm_safetybench import MMSafetyBench
 from lit_vlr.data.benchmarks.mme import MME
 from lit_vlr.data.benchmarks.nocaps import NoCaps
@@ -42,6 +43,7 @@ __all__ = [
     "DocVQA",
     "FigStep",
     "Flickr30k",
+    "HubData",
     "MMSafetyBench",
     "NoCaps",
     "OwnData",
