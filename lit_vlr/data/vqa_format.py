@@ -75,7 +75,8 @@ class VQAFormat:
             document, _ = read_entries(annotations, "annotations", lambda record: self._annotation(record, said))
             _same_ids(annotations, asked.keys(), said.keys())
             metadata = {key: self.labels(one.record, document) for key, one in said.items()}
-            _warn_unless_ten(annotations, {one.record.uid: len(one.answers) for one in said.values()})
+            odd = [f"{one.record.uid} ({len(one.answers)})" for one in said.values() if len(one.answers) != N_ANSWERS]
+            _warn_unless_ten(annotations, odd, len(said))
         samples = []
         nobody = _Said(Record(questions, {}), None, ())
         for key, question in asked.items():
@@ -153,8 +154,16 @@ class _Said(NamedTuple):
 
 
 def kinds(*fields: str) -> Callable[[Record, Record], dict[str, Any]]:
-    """Metadata that keeps some fields of an annotation, each with text in it."""
-    return lambda row, document: {name: row.text(name) for name in fields}
+    """Metadata that keeps some fields of an annotation, each with text in it; one record for all that are equal."""
+    known: dict[tuple[object, ...], dict[str, Any]] = {}
+
+    def label(row: Record, document: Record) -> dict[str, Any]:
+        key = tuple(value if isinstance(value := row.row.get(name), str) else None for name in fields)
+        if key not in known:
+            known[key] = {name: row.text(name) for name in fields}
+        return known[key]
+
+    return label
 
 
 def _same_ids(annotations: Path, asked: Collection[int], labelled: Collection[int]) -> None:
@@ -166,11 +175,10 @@ def _same_ids(annotations: Path, asked: Collection[int], labelled: Collection[in
         raise DataFormatError(annotations, None, "", "question_id", message)
 
 
-def _warn_unless_ten(annotations: Path, counts: dict[str, int]) -> None:
-    odd = [f"{uid} ({n})" for uid, n in counts.items() if n != N_ANSWERS]
+def _warn_unless_ten(annotations: Path, odd: list[str], n: int) -> None:
     if odd:
         warnings.warn(
-            f"{annotations}: expected {N_ANSWERS} answers a question but {len(odd)} of {len(counts)} have another "
-            f"number: {some(odd)}; their soft accuracy is not comparable with published ones",
-            stacklevel=4,
+            f"{annotations}: expected {N_ANSWERS} answers a question but {len(odd)} of {n} have another number: "
+            f"{some(odd)}; their soft accuracy is not comparable with published ones",
+            stacklevel=5,
         )
