@@ -6,6 +6,8 @@ import json
 import math
 import random
 import re
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -332,3 +334,15 @@ def test_official_results_have_metrics_of_decisions_alone(folder, capsys) -> Non
     }  # fmt: skip
     assert "without confidences: only metrics of decisions" in (main(["score", *given]), capsys.readouterr().out)[1]
     assert "Expected confidences to compare with the threshold" in bad(capsys, *given, "--threshold", "0.5")
+
+
+def test_a_mistake_is_said_without_loading_a_model_library(tmp_path) -> None:
+    """Whoever only scores files should neither wait for transformers nor read what bitsandbytes says of the machine."""
+    code = (
+        "import sys; from lit_vlr.cli import main; status = main(['score', '--predictions', 'none.jsonl']); "
+        "print(status, [name for name in ('transformers', 'bitsandbytes', 'lightning', 'peft') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path)
+    assert done.stdout.strip() == "2 []"
+    assert done.stderr.startswith("lit-vlr: error: Expected a predictions file at 'none.jsonl'")
+    assert len(done.stderr.splitlines()) == 1
