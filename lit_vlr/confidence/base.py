@@ -27,6 +27,9 @@ class Confidence(nn.Module, ABC):
         Needs no weights.
         """
 
+    def prepare(self, family: ModelFamily) -> None:
+        """Make what depends on the loaded model, for scores that are learned. A second call does nothing."""
+
     @abstractmethod
     def forward(self, generated: Generated, family: ModelFamily, batch: Batch, max_new_tokens: int) -> Tensor:
         """The confidence of each answer, (B,).

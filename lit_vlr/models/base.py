@@ -46,6 +46,11 @@ class ModelFamily(nn.Module, ABC):
     command line check a configuration without weights.
     """
 
+    @property
+    @abstractmethod
+    def hidden_size(self) -> int:
+        """Width of the language model's hidden states, which projected image features have too."""
+
     @abstractmethod
     def load(self, device: torch.device) -> None:
         """Load, quantise, add adapters. A second call does nothing."""

@@ -85,6 +85,11 @@ class Llava(ModelFamily):
         return (r".*vision_tower", r".*multi_modal_projector", "lm_head")
 
     @property
+    def hidden_size(self) -> int:
+        """Width of the language model."""
+        return int(self.config.text_config.hidden_size)
+
+    @property
     def image_tokens(self) -> int:
         """Placeholders a picture takes: one a patch (the class token is dropped)."""
         side = self.image_size // self.config.vision_config.patch_size
