@@ -7,6 +7,7 @@ from lit_vlr.objectives.entropy import EntropyRegularization
 from lit_vlr.objectives.idk import IDK
 from lit_vlr.objectives.label_smoothing import LabelSmoothing
 from lit_vlr.objectives.rank_weighted import AUGRCObjective, AURCObjective, RankWeighted
+from lit_vlr.objectives.selective_net import SelectiveNet
 from lit_vlr.objectives.selector import TrainSelector
 from lit_vlr.objectives.self_adaptive import SelfAdaptive
 from lit_vlr.objectives.sft import SFT
@@ -22,6 +23,7 @@ __all__ = [
     "LabelSmoothing",
     "Objective",
     "RankWeighted",
+    "SelectiveNet",
     "SelfAdaptive",
     "TrainSelector",
 ]
