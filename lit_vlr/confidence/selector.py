@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -72,9 +74,21 @@ class Selector(Confidence):
 
     def logits(self, output: VLMOutput, n: int) -> Tensor:
         """Right and wrong, (n, 2), float32; gradients reach the selector's layers and stop there."""
+        return self._judged(tuple(feature.detach() for feature in selector_features(output, n)))
+
+    def candidate_scores(self, family: ModelFamily, batch: Batch, answers: Sequence[Sequence[Sequence[int]]]) -> Tensor:
+        """Log of the confidence for the likeliest answer, less for others by as much as they are less likely, (B, K).
+
+        A selector judges the question, whatever the answer: so the answer that is given has its score, and an attack
+        has to win over both the model and the selector. Two passes.
+        """
+        likely = family.answer_log_probs(batch, answers)
+        sure = self._judged(selector_features(family(batch), len(batch)))[:, :1]
+        return nn.functional.logsigmoid(sure) + likely - likely.amax(1, keepdim=True)
+
+    def _judged(self, features: Sequence[Tensor]) -> Tensor:
         if self.readers is None or self.judge is None:
             raise RuntimeError("Expected a prepared selector; call `prepare` with the loaded model first")
-        features = selector_features(output, n)
         return self.judge(torch.cat([read(x) for read, x in zip(self.readers, features, strict=True)], dim=1))  # type: ignore[no-any-return]
 
     @torch.no_grad()
@@ -84,10 +98,10 @@ class Selector(Confidence):
 
 
 def selector_features(output: VLMOutput, n: int) -> tuple[Tensor, Tensor, Tensor]:
-    """What a selector reads, detached and in float32: image (n, D), question (n, D), logits (n, LOGIT_STATISTICS)."""
+    """What a selector reads, in float32: image (n, D), question (n, D), logits (n, LOGIT_STATISTICS)."""
     places = torch.searchsorted(output.answer_rows, torch.arange(n, device=output.answer_rows.device))
-    statistics = logit_statistics(output.answer_logits[places].detach().float())
-    return output.image_features.detach().float(), output.question_features.detach().float(), statistics
+    statistics = logit_statistics(output.answer_logits[places].float())
+    return output.image_features.float(), output.question_features.float(), statistics
 
 
 def logit_statistics(logits: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ import torch
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 
+from lit_vlr.candidates import answer_candidates
 from lit_vlr.confidence import Selector, SequenceProbability
 from lit_vlr.confidence.selector import LOGIT_STATISTICS, logit_statistics
 from lit_vlr.data.scenes import make_scenes
@@ -153,6 +154,22 @@ def test_scores_do_not_depend_on_the_answers_laid_out(asked) -> None:
     scores = [selector(generated, made, batch, 4) for batch in (rows, blank)]
     torch.testing.assert_close(*scores, atol=1e-5, rtol=0)
     assert ((scores[0] > 0) & (scores[0] < 1)).all()
+
+
+def test_its_candidates_have_its_score_and_follow_the_pictures(asked) -> None:
+    """What an attack on the abstainer raises is what would be decided by, and reaches every pixel."""
+    made, rows = asked
+    few = made.collate(list(rows.samples[:4]), list(rows.targets[:4]))
+    selector = Selector(16).eval()
+    selector.prepare(made)
+    found = answer_candidates(made, selector, few, 4, "no_skip", 0.5)
+    pictures = few.images.clone().requires_grad_()
+    scores = found.score(pictures)
+    confidence = selector(made.generate(few, 4), made, few, 4)
+    torch.testing.assert_close(scores.amax(1), confidence.log(), atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(scores[:, 0], confidence.log(), atol=1e-4, rtol=1e-4)  # the first is what is said
+    (grad,) = torch.autograd.grad(scores.amax(1).sum(), pictures)
+    assert (grad.abs().amax(1) > 0).double().mean() > 0.99
 
 
 def test_it_learns_what_can_be_known() -> None:
