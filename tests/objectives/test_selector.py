@@ -17,11 +17,12 @@ from lit_vlr.data.scenes import make_scenes
 from lit_vlr.data.targets import majority
 from lit_vlr.datamodule import ScenesDataModule
 from lit_vlr.errors import CheckpointError, UserError
-from lit_vlr.functional import vqa_accuracy
+from lit_vlr.functional import selector_loss, vqa_accuracy
 from lit_vlr.models import Llava, Lora
 from lit_vlr.module import SelectiveVLM
 from lit_vlr.objectives import SFT, SelfAdaptive, TrainSelector
 from lit_vlr.objectives.judging import teacher_forced_accuracy
+from tests._answers import predictions, write
 from tests._tiny import family
 from tests.oracles.abstain_losses import softmax
 
@@ -194,6 +195,31 @@ def test_it_learns_what_can_be_known() -> None:
     assert loss < 0.5 * first
     confidence = selector.eval().logits(output, 32)[:, 0].sigmoid()
     assert confidence[accuracy > 0.5].min() > confidence[accuracy == 0].max()
+
+
+def test_labels_of_peers_are_what_is_learned(asked, tmp_path) -> None:
+    made, rows = asked
+    few = made.collate(list(rows.samples[:6]), list(rows.targets[:6]))
+    accuracies = [0.0, 1.0, 0.3, 0.6, 0.9, 0.0]
+    labelled = [replace(p, uid=u, accuracy=a) for p, u, a in zip(predictions(6), few.uids, accuracies, strict=True)]
+    path = write(tmp_path / "peers.jsonl", labelled)
+    selector, objective = Selector(16, dropout=0.0), TrainSelector(train_model=False, labels=path)
+    selector.prepare(made)
+    objective.prepare(made, selector)
+    with torch.no_grad():
+        output = made(few)
+        expected = selector_loss(selector.logits(output, 6), torch.tensor(accuracies))
+        torch.testing.assert_close(objective(output, few), expected)
+        own = selector_loss(selector.logits(output, 6), teacher_forced_accuracy(output, few, made, "no_skip"))
+        torch.testing.assert_close(objective.eval()(output, few), own)
+    objective.train()
+    assert objective.labels is not None
+    del objective.labels[few.uids[2]]
+    with pytest.raises(UserError, match=rf"label for {few.uids[2]} but there is none \(1 missing"):
+        objective(output, few)
+    write(tmp_path / "unlabelled.jsonl", [replace(labelled[0], accuracy=None)])
+    with pytest.raises(UserError, match="has no accuracy; predict a split with right"):
+        TrainSelector(labels=tmp_path / "unlabelled.jsonl")
 
 
 def test_logit_statistics() -> None:
