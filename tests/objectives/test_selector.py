@@ -218,7 +218,7 @@ def test_labels_of_peers_are_what_is_learned(asked, tmp_path) -> None:
     with pytest.raises(UserError, match=rf"label for {few.uids[2]} but there is none \(1 missing"):
         objective(output, few)
     write(tmp_path / "unlabelled.jsonl", [replace(labelled[0], accuracy=None)])
-    with pytest.raises(UserError, match="has no accuracy; predict a split with right"):
+    with pytest.raises(UserError, match="has no accuracy; predict a split"):
         TrainSelector(labels=tmp_path / "unlabelled.jsonl")
 
 
