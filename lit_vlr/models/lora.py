@@ -40,14 +40,14 @@ class Lora:
     dora: bool = False
 
 
-def add_adapters(model: PreTrainedModel, lora: Lora, targets: Sequence[str], projector: str) -> PeftModel:
+def add_adapters(model: PreTrainedModel, lora: Lora, targets: Sequence[str], projector: Sequence[str]) -> PeftModel:
     """Wrap a model; only adapters and (if asked) the projector require gradients.
 
     Args:
         model: the (quantised) model.
         lora: settings.
         targets: regular expressions of the layers that get adapters; each has to match some layer, whole name.
-        projector: the projector's module name.
+        projector: the projector's module names.
 
     Raises:
         ValueError: if an expression matches nothing.
@@ -57,7 +57,7 @@ def add_adapters(model: PreTrainedModel, lora: Lora, targets: Sequence[str], pro
         lora_alpha=lora.alpha,
         lora_dropout=lora.dropout,
         target_modules="|".join(f"(?:{target})" for target in targets),
-        modules_to_save=[projector] if lora.projector else None,
+        modules_to_save=list(projector) if lora.projector else None,
         use_rslora=lora.rslora,
         use_dora=lora.dora,
         # The embedded model's path, or the user's: adapters are found again by it.
