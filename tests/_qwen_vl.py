@@ -6,6 +6,7 @@ import base64
 import json
 import math
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ def made_up_ranks(merges: int = 64) -> dict[bytes, int]:
     ranks = {bytes([byte]): byte for byte in range(256)}
     words = [[bytes([b]) for b in (" " + word).encode()] for word in WORDS.split()] * 2
     for _ in range(merges):
-        pairs = Counter(pair for word in words for pair in zip(word, word[1:], strict=False))
+        pairs = Counter(pair for word in words for pair in pairwise(word))
         (left, right), _count = max(pairs.items(), key=lambda item: (item[1], item[0]))
         ranks[left + right] = len(ranks)
         for word in words:

@@ -14,7 +14,7 @@ from lit_vlr.models.qwen_vl.keys import original_names
 
 
 def load_checked(
-    load: Callable[..., tuple[PreTrainedModel, dict[str, Any]]],
+    load: Callable[..., Any],
     folder: str | PathLike[str],
     *args: Any,  # noqa: ANN401
     **kwargs: Any,  # noqa: ANN401
@@ -55,7 +55,7 @@ def load_checked(
 def _packed_shapes(model: PreTrainedModel) -> list[tuple[str, tuple[int, ...], tuple[int, ...]]]:
     """4-bit weights of another shape than their layer: transformers compares none of those."""
     layers = {id(layer) for layer in quantized_layers(model)}
-    found = []
+    found: list[tuple[str, tuple[int, ...], tuple[int, ...]]] = []
     for name, layer in model.named_modules():
         state = getattr(layer.weight, "quant_state", None) if id(layer) in layers else None
         if state is not None and tuple(state.shape) != (layer.out_features, layer.in_features):

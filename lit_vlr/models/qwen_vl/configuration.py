@@ -110,7 +110,7 @@ class QwenVLConfig(PreTrainedConfig):
 
     def __post_init__(self, **kwargs: Any) -> None:  # noqa: ANN401
         self._check()
-        self.text_config = Qwen2Config(
+        language: dict[str, Any] = dict(
             vocab_size=self.vocab_size,
             hidden_size=self.hidden_size,
             intermediate_size=self.intermediate_size // 2,
@@ -130,6 +130,7 @@ class QwenVLConfig(PreTrainedConfig):
             use_dynamic_ntk=self.use_dynamic_ntk,
             use_logn_attn=self.use_logn_attn,
         )
+        self.text_config = Qwen2Config(**language)
         super().__post_init__(**kwargs)
 
     def _check(self) -> None:

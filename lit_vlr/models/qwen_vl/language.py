@@ -26,11 +26,11 @@ class QwenLanguageModel(Qwen2Model):
 
     def __init__(self, config: Qwen2Config) -> None:
         super().__init__(config)
-        self.rotary_emb = RotaryEmbedding(config)
+        self.rotary_emb: RotaryEmbedding = RotaryEmbedding(config)  # type: ignore[assignment]  # in place of Qwen2's
         for index, layer in enumerate(self.layers):
             layer.self_attn = QwenAttention(config, index)
 
-    def forward(  # type: ignore[override]  # transformers' decorators hide the signature
+    def forward(
         self,
         input_ids: Tensor | None = None,
         attention_mask: Tensor | None = None,
@@ -118,8 +118,8 @@ class RotaryEmbedding(nn.Module):
 
     def __init__(self, config: Qwen2Config) -> None:
         super().__init__()
-        assert config.rope_parameters is not None
-        self.theta = float(config.rope_parameters["rope_theta"])
+        rope: dict[str, Any] = dict(config.rope_parameters or {})
+        self.theta = float(rope["rope_theta"])
         self.width: int = config.head_dim
         self.alpha: Tensor | None = None
 
@@ -138,7 +138,7 @@ class RotaryEmbedding(nn.Module):
 class QwenAttention(Qwen2Attention):
     """Qwen2's attention with queries that can be scaled by position."""
 
-    def forward(  # type: ignore[override]
+    def forward(
         self,
         hidden_states: Tensor,
         position_embeddings: tuple[Tensor, Tensor],
@@ -150,7 +150,7 @@ class QwenAttention(Qwen2Attention):
         """As Qwen2's; ``query_scale`` (B or 1, T) multiplies the queries."""
 
         def heads(projection: nn.Module) -> Tensor:
-            return projection(hidden_states).unflatten(-1, (-1, self.head_dim)).transpose(1, 2)  # type: ignore[no-any-return]
+            return projection(hidden_states).unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
 
         query, key = apply_rotary_pos_emb(heads(self.q_proj), heads(self.k_proj), *position_embeddings)
         value = heads(self.v_proj)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from os import PathLike
 from typing import Any
@@ -13,7 +12,7 @@ from transformers import Cache, GenerationMixin, PreTrainedModel
 from transformers import initialization as init
 from transformers.modeling_outputs import BaseModelOutputWithPast, BaseModelOutputWithPooling, CausalLMOutputWithPast
 from transformers.modeling_utils import slice_logits_to_keep
-from transformers.utils import can_return_tuple
+from transformers.utils.generic import can_return_tuple
 
 from lit_vlr.models.qwen_vl.adapter import AttentionPool, Projector
 from lit_vlr.models.qwen_vl.checkpoint import load_checked, refuse_quantized
@@ -40,9 +39,9 @@ class QwenVLPreTrainedModel(PreTrainedModel):
     config_class = QwenVLConfig
     config: QwenVLConfig
     base_model_prefix = "model"
-    input_modalities = ("image", "text")
+    input_modalities = ["image", "text"]  # noqa: RUF012 - transformers declares it so
     supports_gradient_checkpointing = True
-    _no_split_modules = ["Qwen2DecoderLayer", "Block", "AttentionPool"]  # noqa: RUF012 - transformers declares it so
+    _no_split_modules = ["Qwen2DecoderLayer", "Block", "AttentionPool"]  # noqa: RUF012
     _skip_keys_device_placement = ["past_key_values"]  # noqa: RUF012
     _supports_flash_attn = True
     _supports_sdpa = True
@@ -50,7 +49,7 @@ class QwenVLPreTrainedModel(PreTrainedModel):
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
-        super()._init_weights(module)  # type: ignore[no-untyped-call]
+        super()._init_weights(module)
         if isinstance(module, AttentionPool):
             init.trunc_normal_(module.query, std=0.02)
             side = round(len(module.query) ** 0.5)
@@ -92,7 +91,7 @@ class QwenVLModel(QwenVLPreTrainedModel):
         self.vision_tower = VisionTower(config.vision)
         self.multi_modal_projector = Projector(config.vision)
         self.language_model = QwenLanguageModel._from_config(config.get_text_config())
-        self.post_init()  # type: ignore[no-untyped-call]
+        self.post_init()
 
     def get_input_embeddings(self) -> nn.Module:
         """Token embeddings."""
@@ -110,7 +109,8 @@ class QwenVLModel(QwenVLPreTrainedModel):
         """
         patches = self.vision_tower(pixel_values)
         pooled = self.multi_modal_projector(patches)
-        return BaseModelOutputWithPooling(last_hidden_state=patches, pooler_output=list(pooled))
+        features: Any = list(pooled)  # annotated as one tensor upstream
+        return BaseModelOutputWithPooling(last_hidden_state=patches, pooler_output=features)
 
     @can_return_tuple
     def forward(
@@ -189,7 +189,7 @@ class QwenVLForConditionalGeneration(QwenVLPreTrainedModel, GenerationMixin):
         super().__init__(config)
         self.model = QwenVLModel(config)
         self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
-        self.post_init()  # type: ignore[no-untyped-call]
+        self.post_init()
 
     def get_output_embeddings(self) -> nn.Module:
         """The head."""
@@ -237,7 +237,7 @@ class QwenVLForConditionalGeneration(QwenVLPreTrainedModel, GenerationMixin):
         )
 
 
-def _features(encoded: BaseModelOutputWithPooling) -> Sequence[Tensor]:
+def _features(encoded: BaseModelOutputWithPooling) -> list[Tensor]:
     """One (256, D) a picture; transformers' generation hands a stacked tensor back."""
     pooled: Any = encoded.pooler_output
-    return list(pooled) if isinstance(pooled, Tensor) else pooled
+    return list(pooled)

@@ -20,7 +20,7 @@ from lit_vlr.errors import UserError
 from lit_vlr.models.base import IMAGE
 from lit_vlr.models.qwen_vl.configuration import QwenVLConfig
 from lit_vlr.models.qwen_vl.tokenizer import (
-    END_OF_TEXT,
+    GROUNDING_TOKENS,
     IMAGE_END,
     IMAGE_PAD,
     IMAGE_START,
@@ -42,6 +42,7 @@ CHAT_PROMPT = (
 MEAN = (0.48145466, 0.4578275, 0.40821073)
 STD = (0.26862954, 0.26130258, 0.27577711)
 Picture = Image.Image | np.ndarray | Tensor | Path
+_GROUNDING = re.compile("(" + "|".join(map(re.escape, GROUNDING_TOKENS)) + ")")
 _SPECIAL = re.compile("(" + "|".join(map(re.escape, (IMAGE, *SPECIAL_TOKENS))) + ")")
 
 
@@ -115,7 +116,7 @@ class QwenVLProcessor:
             if part == IMAGE:
                 ids += self.image_ids
             elif part in SPECIAL_TOKENS:
-                ids.append(self.tokenizer.convert_tokens_to_ids(part))
+                ids.append(self._id(part))
             elif part:  # fields are filled in after the special tokens were found, so that they can add none
                 text = re.sub(r"\{(\w+)\}", lambda found: fields.get(found[1], found[0]), part)
                 ids += self.tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True)
@@ -124,8 +125,10 @@ class QwenVLProcessor:
     @property
     def image_ids(self) -> list[int]:
         """What a picture is in a prompt."""
-        start, pad, end = self.tokenizer.convert_tokens_to_ids([IMAGE_START, IMAGE_PAD, IMAGE_END])
-        return [start, *[pad] * self.queries, end]
+        return [self._id(IMAGE_START), *[self._id(IMAGE_PAD)] * self.queries, self._id(IMAGE_END)]
+
+    def _id(self, token: str) -> int:
+        return int(self.tokenizer.convert_tokens_to_ids(token))  # type: ignore[arg-type]  # one token, one id
 
     def pixels(self, image: Picture) -> Tensor:
         """A picture as (3, side, side) in [0, 1].
@@ -174,11 +177,16 @@ class QwenVLProcessor:
             values["pixel_values"] = normalize(torch.stack([self.pixels(picture) for picture in pictures]))
         return BatchFeature(values)
 
-    def decode(self, ids: Sequence[int], skip_special_tokens: bool = True) -> str:
-        """Text of tokens. With special tokens, boxes can be read off it; see `parse_grounding`."""
-        return str(self.tokenizer.decode(list(ids), skip_special_tokens=skip_special_tokens))
+    def encode_answer(self, text: str) -> list[int]:
+        """Token ids of an answer: ``<ref>``, ``<box>``, ``<quad>`` count, every other special token is text."""
+        ids: list[int] = []
+        for part in _GROUNDING.split(text):
+            if part in GROUNDING_TOKENS:
+                ids.append(self._id(part))
+            elif part:
+                ids += self.tokenizer.encode(part, add_special_tokens=False, split_special_tokens=True)
+        return ids
 
-    def grounded_text(self, ids: Sequence[int]) -> str:
-        """Text of an answer with its ``<ref>``, ``<box>`` and ``<quad>``, and without what ends or pads it."""
-        text = self.decode(ids, skip_special_tokens=False)
-        return re.sub("|".join(map(re.escape, (END_OF_TEXT, TURN_START, TURN_END))), "", text).strip()
+    def batch_decode(self, rows: Tensor | Sequence[Sequence[int]], skip_special_tokens: bool = True) -> list[str]:
+        """Texts of generated tokens; boxes stay in them, see `lit_vlr.models.qwen_vl.grounding.parse_grounding`."""
+        return [str(self.tokenizer.decode(list(row), skip_special_tokens=skip_special_tokens)) for row in rows]

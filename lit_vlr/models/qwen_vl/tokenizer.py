@@ -11,6 +11,7 @@ import base64
 import binascii
 import shutil
 from collections.abc import Mapping
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +24,11 @@ from lit_vlr.errors import CheckpointError
 RANKS_FILE = "qwen.tiktoken"
 END_OF_TEXT, TURN_START, TURN_END = "<|endoftext|>", "<|im_start|>", "<|im_end|>"
 IMAGE_START, IMAGE_END, IMAGE_PAD = "<img>", "</img>", "<imgpad>"
-_GROUNDING = ("<ref>", "</ref>", "<box>", "</box>", "<quad>", "</quad>")
+GROUNDING_TOKENS = ("<ref>", "</ref>", "<box>", "</box>", "<quad>", "</quad>")
 SPECIAL_TOKENS = (
     *(END_OF_TEXT, TURN_START, TURN_END),
     *(f"<|extra_{i}|>" for i in range(205)),
-    *_GROUNDING,
+    *GROUNDING_TOKENS,
     *(IMAGE_START, IMAGE_END, IMAGE_PAD),
 )
 """In the order of their ids, which follow the last rank."""
@@ -131,10 +132,26 @@ class QWenTokenizer(TokenizersBackend):
 
     def _save_pretrained(
         self,
-        save_directory: str,
+        save_directory: str | PathLike[str],
         file_names: tuple[str, ...],
         legacy_format: bool | None = None,
         filename_prefix: str | None = None,
     ) -> tuple[str, ...]:
         """Write the ranks, as the original folder has them, and no ``tokenizer.json``."""
         return (*file_names, *self.save_vocabulary(str(save_directory), filename_prefix))
+
+    def _decode(  # type: ignore[override]
+        self,
+        token_ids: int | list[int],
+        skip_special_tokens: bool = False,
+        **kwargs: Any,  # noqa: ANN401
+    ) -> str:
+        """Without special tokens, boxes and what they are of stay: they are the answer, as in the original's chat."""
+        ids = [token_ids] if isinstance(token_ids, int) else list(token_ids)
+        if skip_special_tokens:
+            kept = self._grounding_ids()
+            ids = [token for token in ids if token < self.vocab_size or token in kept]
+        return super()._decode(ids, skip_special_tokens=False, **kwargs)
+
+    def _grounding_ids(self) -> list[int]:
+        return [self.vocab_size + SPECIAL_TOKENS.index(token) for token in GROUNDING_TOKENS]

@@ -85,7 +85,7 @@ class Attention(nn.Module):
         fused = self.in_proj(hidden).unflatten(-1, (self.heads, -1)).transpose(1, 2)
         query, key, value = fused.chunk(3, -1)
         mixed = F.scaled_dot_product_attention(query, key, value)
-        return self.out_proj(mixed.transpose(1, 2).flatten(2))  # type: ignore[no-any-return]
+        return self.out_proj(mixed.transpose(1, 2).flatten(2))
 
 
 class MLP(nn.Module):
@@ -98,4 +98,4 @@ class MLP(nn.Module):
 
     def forward(self, hidden: Tensor) -> Tensor:
         """(B, N, width) to the same shape."""
-        return self.c_proj(F.gelu(self.c_fc(hidden)))  # type: ignore[no-any-return]
+        return self.c_proj(F.gelu(self.c_fc(hidden)))
