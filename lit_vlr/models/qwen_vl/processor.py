@@ -72,9 +72,10 @@ class QwenVLProcessor:
         image_size: side that pictures are squashed to.
         queries: image tokens a picture takes.
 
-    Example:
-        >>> inputs = processor(images=[picture], text=VQA_PROMPT, questions=["What is it?"])  # doctest: +SKIP
-        >>> model.generate(**inputs, max_new_tokens=10)  # doctest: +SKIP
+    Example::
+
+        inputs = processor(picture, VQA_PROMPT, questions=["What is it?"])
+        processor.batch_decode(model.generate(**inputs, max_new_tokens=10))
     """
 
     def __init__(self, tokenizer: QWenTokenizer, image_size: int = 448, queries: int = 256) -> None:
@@ -137,7 +138,7 @@ class QwenVLProcessor:
             ImageError: for arrays that are not (H, W, 3) of uint8, and unreadable files.
         """
         if isinstance(image, Image.Image):
-            image = np.asarray(image.convert("RGB"))
+            image = np.array(image.convert("RGB"))
         return squash(image if isinstance(image, Tensor) else load_image(image), self.image_size)
 
     def __call__(
