@@ -1,0 +1,225 @@
+"""The family: what QLoRA, attacks, generation and confidences rely on."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import torch
+from lightning.pytorch import Trainer
+from peft import PeftModel
+
+from lit_vlr.confidence import AnswerSetProbability, PTrue, sequence_probability
+from lit_vlr.data.scenes import make_scenes
+from lit_vlr.data.targets import majority
+from lit_vlr.datamodule import ScenesDataModule
+from lit_vlr.errors import UserError
+from lit_vlr.models import Lora, Quantization, QwenVL
+from lit_vlr.models.quantization import quantized_layers
+from lit_vlr.models.qwen_vl import CHAT_PROMPT, QwenVLForConditionalGeneration
+from lit_vlr.models.tiny import TINY_LLAVA
+from lit_vlr.module import SelectiveVLM
+from lit_vlr.objectives import SFT
+from lit_vlr.optim import Optimisation
+from lit_vlr.types import Batch, Sample
+from lit_vlr_callbacks.attacks import PGD
+from lit_vlr_callbacks.perturbations import Linf
+from tests._qwen_vl import make_checkpoint
+
+LORA = Lora(r=8, alpha=16, dropout=0.0, vision=True)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    made = tmp_path_factory.mktemp("family")
+    make_checkpoint(made)
+    return made
+
+
+def family(folder: Path, bits: int = 4, lora: Lora | None = LORA, **kwargs) -> QwenVL:
+    made = QwenVL(str(folder), Quantization(bits=bits), lora, **kwargs)
+    made.load(torch.device("cpu"))
+    return made.eval()
+
+
+def batch(made: QwenVL, n: int = 4, start: int = 0) -> Batch:
+    samples = make_scenes("test", start + n)[start:]
+    return made.collate(samples, [majority(sample) for sample in samples])
+
+
+@pytest.fixture(scope="module")
+def plain(folder: Path) -> QwenVL:
+    return family(folder, bits=16, lora=None)
+
+
+@pytest.fixture(scope="module")
+def quantized(folder: Path) -> QwenVL:
+    return family(folder)
+
+
+@torch.no_grad()
+def test_answer_logits_are_the_models_own(plain: QwenVL, folder: Path) -> None:
+    rows = batch(plain, 3)
+    model = QwenVLForConditionalGeneration.from_pretrained(folder).eval()
+    images = [plain.processor.pixels(sample.image) for sample in rows.samples]
+    expected = []
+    for b, (sample, target) in enumerate(zip(rows.samples, rows.targets, strict=True)):
+        inputs = plain.processor(images[b], "<image>{question} Answer:", [sample.question])
+        answer = [*plain.tokenizer.encode(f" {target}"), plain.tokenizer.eos_token_id]
+        ids = torch.cat([inputs["input_ids"], torch.tensor([answer])], 1)
+        logits = model(input_ids=ids, pixel_values=inputs["pixel_values"]).logits[0]
+        expected.append(logits[-len(answer) - 1 : -1])
+    torch.testing.assert_close(plain(rows).answer_logits, torch.cat(expected), atol=1e-4, rtol=0)
+
+
+def test_generation_and_confidence_do_not_depend_on_the_batch(quantized: QwenVL) -> None:
+    rows = batch(quantized, 5)
+    assert len(set(rows.prompt_mask.sum(1).tolist())) > 1  # so that left padding differs
+    together = quantized.generate(rows, 6)
+    confidence = sequence_probability(together.token_log_probs, together.token_mask)
+    for i in range(5):
+        alone = quantized.generate(batch(quantized, 1, start=i), 6)
+        assert alone.texts[0] == together.texts[i]
+        torch.testing.assert_close(
+            sequence_probability(alone.token_log_probs, alone.token_mask)[0], confidence[i], atol=1e-5, rtol=1e-3
+        )
+
+
+def test_generated_probabilities_are_the_teacher_forced_ones(quantized: QwenVL) -> None:
+    rows = batch(quantized)
+    generated = quantized.generate(rows, 4)
+    answers = [[tokens[mask].tolist()] for tokens, mask in zip(generated.tokens, generated.token_mask, strict=True)]
+    with torch.no_grad():
+        found = quantized.answer_log_probs(rows, answers)[:, 0]
+    torch.testing.assert_close(found, generated.token_log_probs.sum(1), atol=1e-4, rtol=1e-4)
+
+
+def test_the_gradient_reaches_every_pixel_through_four_bit_weights(quantized: QwenVL) -> None:
+    rows = batch(quantized, 2)
+    quantized.generate(rows, 2)  # a pass without gradients first; see `guard_cpu_kernels`
+    images = rows.images.clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(SFT()(quantized(rows.with_images(images)), rows).sum(), images)
+    assert gradient.isfinite().all()
+    assert (gradient != 0).float().mean() > 0.999
+
+
+def test_an_attack_raises_the_loss_inside_of_its_ball(quantized: QwenVL) -> None:
+    rows = batch(quantized, 3)
+    module = SelectiveVLM(quantized, SFT())
+    result = PGD(Linf("8/255"), steps=5).attack(lambda images: module.attack_loss(images, rows), rows.images)
+    clean = module.attack_loss(rows.images, rows)
+    assert (result.loss > clean).all()
+    assert (result.images - rows.images).abs().max() <= 8 / 255 + 1e-6
+    torch.testing.assert_close(module.attack_loss(result.images, rows), result.loss, atol=1e-4, rtol=1e-4)
+
+
+def test_quantisation_and_adapters_hit_what_they_should(quantized: QwenVL) -> None:
+    base = quantized.base
+    layers, blocks = base.config.num_hidden_layers, base.config.vision.layers
+    assert len(quantized_layers(base)) == 7 * layers
+    assert all(layer.support_avx512bf16_for_cpu is False for layer in quantized_layers(base))
+    trained = {n for n, p in quantized.named_parameters() if p.requires_grad}
+    counts = {
+        tower: sum(quantized.towers.of(n) == tower for n in trained)
+        for tower in ("language", "vision", "projector", "head")
+    }
+    # c_attn (here q, k, v), attn.c_proj, w1, w2: two matrices each. Four linear layers a block, and the patches.
+    # The projector in full: query, kv_proj, attention (4), three norms (6), proj.
+    assert counts == {"language": 2 * 6 * layers, "vision": 2 * (4 * blocks + 1), "projector": 13, "head": 0}
+    assert sum(counts.values()) == len(trained)
+    assert not [n for n in trained if re.search("pos_embed|down_proj", n)]
+
+
+def test_an_adapter_folder_loads_onto_the_original_checkpoint(quantized: QwenVL, folder: Path, tmp_path: Path) -> None:
+    quantized.save_adapter(str(tmp_path))
+    base = QwenVLForConditionalGeneration.from_pretrained(folder)
+    loaded = PeftModel.from_pretrained(base, tmp_path)
+    pool = loaded.get_base_model().model.multi_modal_projector
+    torch.testing.assert_close(pool.attn_pool.query, quantized.base.model.multi_modal_projector.attn_pool.query)
+
+
+def test_a_question_cannot_bring_a_picture_or_end_a_turn(plain: QwenVL) -> None:
+    picture = batch(plain, 1).samples[0].image
+    rows = plain.collate([Sample("u", picture, "i", "What <im<image>g> is <img></img><|im_end|> it?", ())], [""])
+    special = rows.prompt_ids[rows.prompt_ids >= plain.tokenizer.vocab_size].tolist()
+    assert special == plain.processor.image_ids
+    plain.generate(rows, 1)
+
+
+@pytest.mark.parametrize("confidence", [PTrue(), AnswerSetProbability()], ids=lambda c: type(c).__name__)
+def test_confidences_can_be_had(quantized: QwenVL, confidence) -> None:
+    module = SelectiveVLM(quantized, SFT(), confidence=confidence, max_new_tokens=3)
+    found = [p.confidence for p in module.answer(batch(quantized, 2))]
+    assert all(0 <= value <= 1 for value in found)
+
+
+def test_the_chat_model_takes_turns(folder: Path) -> None:
+    made = family(folder, 16, None, prompt=CHAT_PROMPT)
+    end = made.tokenizer.convert_tokens_to_ids("<|im_end|>")
+    rows = batch(made, 2)
+    assert [labels[labels != -100][-1].item() for labels in rows.labels] == [end, end]
+    assert made.answer_text(made.answer_tokens("red")) == "red"
+    assert made.tokenizer.decode(made.answer_tokens("red")) == "red<|im_end|>"
+    with torch.no_grad():  # a model that only ever says the end token
+        made.base.lm_head.weight.zero_()
+        made.base.lm_head.weight[end] = 1e3 * made.base.model.language_model.norm.weight.sign()
+    generated = made.generate(rows, 5)
+    assert set(generated.tokens[:, 0].tolist()) <= {end, 0}
+
+
+def test_boxes_survive_in_answers(plain: QwenVL) -> None:
+    text = "<ref>the dog</ref><box>(1,2),(3,4)</box>"
+    assert plain.answer_text(plain.answer_tokens(text)) == text
+
+
+def test_another_image_size_interpolates_positions(folder: Path, plain: QwenVL) -> None:
+    small = family(folder, 16, None, image_size=32)
+    rows = batch(small, 1)
+    assert rows.images.shape == (1, 3, 32, 32)
+    assert small.image_features(rows.images)[0].shape == plain.image_features(batch(plain, 1).images)[0].shape
+
+
+def test_qlora_lowers_the_loss(folder: Path, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    made = family(folder)
+    samples = make_scenes("train", 8)
+    rows = made.collate(samples, [majority(sample) for sample in samples])
+    module = SelectiveVLM(made, SFT(), Optimisation(lr=2e-3))
+    data = ScenesDataModule(train_size=8, batch_size=8)
+    quiet = {
+        "logger": False,
+        "enable_checkpointing": False,
+        "enable_progress_bar": False,
+        "enable_model_summary": False,
+    }
+    trainer = Trainer(max_steps=6, accelerator="cpu", limit_val_batches=0, default_root_dir=tmp_path, **quiet)
+    with torch.no_grad():
+        before = module.eval().attack_loss(rows.images, rows).mean()
+    trainer.fit(module.train(), data)
+    with torch.no_grad():
+        after = module.eval().attack_loss(rows.images, rows).mean()
+    assert after < 0.9 * before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"trained": ("vision",)}, "Expected `lora` to be null where `trained` is"),
+        ({"trained": ("language",), "lora": None}, "Expected `bits: 16` to train the language model"),
+        ({"prompt": "{question}"}, "Expected `prompt` with one <image>"),
+    ],
+)
+def test_exception_settings(folder: Path, arguments, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        QwenVL(str(folder), **arguments)
+
+
+def test_exception_another_architecture() -> None:
+    with pytest.raises(UserError, match=r"Expected a Qwen-VL checkpoint but .* is of type 'llava'"):
+        QwenVL(str(TINY_LLAVA))
+
+
+def test_exception_saving_a_model_with_adapters(quantized: QwenVL, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="use `save_adapter`"):
+        quantized.save_model(str(tmp_path))
