@@ -12,15 +12,14 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
-from torch.nn import functional as F
 from transformers import BatchFeature
 
 from lit_vlr.data.images import load_image
 from lit_vlr.errors import UserError
 from lit_vlr.models.base import IMAGE
+from lit_vlr.models.pixels import resize
 from lit_vlr.models.qwen_vl.configuration import QwenVLConfig
 from lit_vlr.models.qwen_vl.tokenizer import (
-    GROUNDING_TOKENS,
     IMAGE_END,
     IMAGE_PAD,
     IMAGE_START,
@@ -42,16 +41,7 @@ CHAT_PROMPT = (
 MEAN = (0.48145466, 0.4578275, 0.40821073)
 STD = (0.26862954, 0.26130258, 0.27577711)
 Picture = Image.Image | np.ndarray | Tensor | Path
-_GROUNDING = re.compile("(" + "|".join(map(re.escape, GROUNDING_TOKENS)) + ")")
 _SPECIAL = re.compile("(" + "|".join(map(re.escape, (IMAGE, *SPECIAL_TOKENS))) + ")")
-
-
-def squash(image: Tensor, side: int) -> Tensor:
-    """A picture (3, H, W) in [0, 1] as a square (3, side, side) in [0, 1], bicubic, aspect ratio not kept."""
-    if tuple(image.shape[1:]) == (side, side):
-        return image
-    resized = F.interpolate(image[None], (side, side), mode="bicubic", antialias=True, align_corners=False)[0]
-    return resized.clamp(0.0, 1.0)  # bicubic overshoots
 
 
 def normalize(images: Tensor) -> Tensor:
@@ -93,11 +83,7 @@ class QwenVLProcessor:
         """
         known = {k: v for k, v in kwargs.items() if k in ("cache_dir", "revision", "token", "local_files_only")}
         vision = QwenVLConfig.from_pretrained(folder, **known).vision
-        if Path(folder).is_dir():  # else transformers' own message, which does not name the file
-            tokenizer = QWenTokenizer.from_pretrained(folder, vocab_file=str(Path(folder) / "qwen.tiktoken"))
-        else:
-            tokenizer = QWenTokenizer.from_pretrained(folder, **known)
-        return cls(tokenizer, vision.image_size, vision.n_queries)
+        return cls(QWenTokenizer.from_pretrained(folder, **known), vision.image_size, vision.n_queries)
 
     def save_pretrained(self, folder: str | PathLike[str], **_: Any) -> None:  # noqa: ANN401
         """Write the tokenizer's files; the size of pictures is in the model's configuration."""
@@ -139,7 +125,7 @@ class QwenVLProcessor:
         """
         if isinstance(image, Image.Image):
             image = np.array(image.convert("RGB"))
-        return squash(image if isinstance(image, Tensor) else load_image(image), self.image_size)
+        return resize(image if isinstance(image, Tensor) else load_image(image), self.image_size, self.image_size)
 
     def __call__(
         self,
@@ -177,16 +163,6 @@ class QwenVLProcessor:
         if pictures:
             values["pixel_values"] = normalize(torch.stack([self.pixels(picture) for picture in pictures]))
         return BatchFeature(values)
-
-    def encode_answer(self, text: str) -> list[int]:
-        """Token ids of an answer: ``<ref>``, ``<box>``, ``<quad>`` count, every other special token is text."""
-        ids: list[int] = []
-        for part in _GROUNDING.split(text):
-            if part in GROUNDING_TOKENS:
-                ids.append(self._id(part))
-            elif part:
-                ids += self.tokenizer.encode(part, add_special_tokens=False, split_special_tokens=True)
-        return ids
 
     def batch_decode(self, rows: Tensor | Sequence[Sequence[int]], skip_special_tokens: bool = True) -> list[str]:
         """Texts of generated tokens; boxes stay in them, see `lit_vlr.models.qwen_vl.grounding.parse_grounding`."""

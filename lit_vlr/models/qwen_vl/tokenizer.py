@@ -99,7 +99,7 @@ class QWenTokenizer(TokenizersBackend):
     ``split_special_tokens=True`` encodes a text as text: nothing in it becomes a special token.
 
     Args:
-        vocab_file: path of ``qwen.tiktoken``.
+        vocab_file: path of ``qwen.tiktoken``; None is an error that says so.
         **kwargs: as transformers.
 
     Raises:
@@ -110,7 +110,12 @@ class QWenTokenizer(TokenizersBackend):
     model_input_names = ["input_ids", "attention_mask"]  # noqa: RUF012
 
     def __init__(self, vocab_file: str | None = None, **kwargs: Any) -> None:  # noqa: ANN401
-        self.vocab_file = vocab_file or RANKS_FILE
+        if vocab_file is None:
+            where = kwargs.get("name_or_path") or "the checkpoint folder"
+            raise CheckpointError(
+                f"Expected {RANKS_FILE} in {where} but there is none; copy it from the original checkpoint folder"
+            )
+        self.vocab_file = vocab_file
         backend = build_tokenizer(read_ranks(Path(self.vocab_file)))
         defaults = {"eos_token": END_OF_TEXT, "pad_token": END_OF_TEXT, "padding_side": "left"}
         given = {**defaults, **kwargs}

@@ -17,7 +17,7 @@ from lit_vlr.datamodule import ScenesDataModule
 from lit_vlr.errors import UserError
 from lit_vlr.models import Lora, Quantization, QwenVL
 from lit_vlr.models.quantization import quantized_layers
-from lit_vlr.models.qwen_vl import CHAT_PROMPT, QwenVLForConditionalGeneration
+from lit_vlr.models.qwen_vl import CHAT_PROMPT, VQA_PROMPT, QwenVLForConditionalGeneration, QwenVLProcessor
 from lit_vlr.models.tiny import TINY_LLAVA
 from lit_vlr.module import SelectiveVLM
 from lit_vlr.objectives import SFT
@@ -62,10 +62,10 @@ def quantized(folder: Path) -> QwenVL:
 def test_answer_logits_are_the_models_own(plain: QwenVL, folder: Path) -> None:
     rows = batch(plain, 3)
     model = QwenVLForConditionalGeneration.from_pretrained(folder).eval()
-    images = [plain.processor.pixels(sample.image) for sample in rows.samples]
+    processor = QwenVLProcessor.from_pretrained(folder)
     expected = []
-    for b, (sample, target) in enumerate(zip(rows.samples, rows.targets, strict=True)):
-        inputs = plain.processor(images[b], "<image>{question} Answer:", [sample.question])
+    for sample, target in zip(rows.samples, rows.targets, strict=True):
+        inputs = processor(sample.image, VQA_PROMPT, [sample.question])
         answer = [*plain.tokenizer.encode(f" {target}"), plain.tokenizer.eos_token_id]
         ids = torch.cat([inputs["input_ids"], torch.tensor([answer])], 1)
         logits = model(input_ids=ids, pixel_values=inputs["pixel_values"]).logits[0]
@@ -139,11 +139,11 @@ def test_an_adapter_folder_loads_onto_the_original_checkpoint(quantized: QwenVL,
     torch.testing.assert_close(pool.attn_pool.query, quantized.base.model.multi_modal_projector.attn_pool.query)
 
 
-def test_a_question_cannot_bring_a_picture_or_end_a_turn(plain: QwenVL) -> None:
+def test_a_question_cannot_bring_a_picture_or_end_a_turn(plain: QwenVL, folder: Path) -> None:
     picture = batch(plain, 1).samples[0].image
     rows = plain.collate([Sample("u", picture, "i", "What <im<image>g> is <img></img><|im_end|> it?", ())], [""])
     special = rows.prompt_ids[rows.prompt_ids >= plain.tokenizer.vocab_size].tolist()
-    assert special == plain.processor.image_ids
+    assert special == QwenVLProcessor.from_pretrained(folder).image_ids
     plain.generate(rows, 1)
 
 
@@ -170,7 +170,7 @@ def test_the_chat_model_takes_turns(folder: Path) -> None:
 
 def test_boxes_survive_in_answers(plain: QwenVL) -> None:
     text = "<ref>the dog</ref><box>(1,2),(3,4)</box>"
-    assert plain.answer_text(plain.answer_tokens(text)) == text
+    assert plain.answer_text(plain.answer_tokens(f"{text}<img><|im_end|>")) == text
 
 
 def test_another_image_size_interpolates_positions(folder: Path, plain: QwenVL) -> None:
