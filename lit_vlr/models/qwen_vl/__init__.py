@@ -8,7 +8,7 @@ from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor,
 
 from lit_vlr.models.qwen_vl import keys
 from lit_vlr.models.qwen_vl.configuration import QwenVLConfig
-from lit_vlr.models.qwen_vl.modeling import QwenVLForConditionalGeneration, QwenVLModel
+from lit_vlr.models.qwen_vl.modeling import QwenVLForConditionalGeneration
 from lit_vlr.models.qwen_vl.processor import CHAT_PROMPT, VQA_PROMPT, QwenVLProcessor
 from lit_vlr.models.qwen_vl.tokenizer import QWenTokenizer
 
@@ -24,6 +24,5 @@ __all__ = [
     "QWenTokenizer",
     "QwenVLConfig",
     "QwenVLForConditionalGeneration",
-    "QwenVLModel",
     "QwenVLProcessor",
 ]

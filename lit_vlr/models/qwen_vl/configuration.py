@@ -185,7 +185,12 @@ class QwenVLConfig(PreTrainedConfig):
         """The original's fields: what is derived stays out, the architecture keeps its released name."""
         values: dict[str, Any] = super().to_dict()
         values.pop("text_config", None)
-        if "dtype" in values:
-            values["torch_dtype"] = values.pop("dtype")
         values["architectures"] = [ORIGINAL_ARCHITECTURE]
+        return values
+
+    def to_diff_dict(self) -> dict[str, Any]:
+        """What is written to ``config.json``."""
+        values: dict[str, Any] = super().to_diff_dict()
+        if "dtype" in values:
+            values["torch_dtype"] = values.pop("dtype")  # the name that the original code reads
         return values

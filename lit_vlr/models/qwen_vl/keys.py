@@ -32,6 +32,7 @@ _ELSEWHERE = {
 RENAMES = {**_ELSEWHERE, **{_LAYER[0] + old: _LAYER[1] + new for old, new in _IN_LAYER.items()}}
 """Regular expressions, original to ours; at most one matches a name."""
 
+# No groups in these: `Chunk` takes the targets as they are written, and `\1` would stay in the names.
 FUSED = "attn.c_attn"
 SPLIT = tuple(f"self_attn.{part}_proj" for part in "qkv")
 

@@ -114,6 +114,11 @@ def test_exception_ranks(tmp_path: Path, content: bytes, message: str) -> None:
         read_ranks(tmp_path / "qwen.tiktoken")
 
 
+def test_exception_no_file(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"Expected the tokenizer's ranks at .* no such file; copy qwen.tiktoken"):
+        QWenTokenizer(str(tmp_path / "qwen.tiktoken"))
+
+
 def test_ranks_are_read_as_they_were_written(tmp_path: Path) -> None:
     path = tmp_path / "qwen.tiktoken"
     write_ranks(path, RANKS)
