@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import lit_vlr.models
-from lit_vlr.models import Lora
+from lit_vlr.models import Lora, Quantization
 from lit_vlr.models.hf import TransformersFamily
 from tests.models import _checks as checks
 from tests.models._checkpoints import MAKERS, save
@@ -77,6 +77,19 @@ def test_vision_gets_adapters_if_asked_and_language_none_if_not(name: str, folde
 def test_generation_does_not_depend_on_the_batch(plain: TransformersFamily, quantized: TransformersFamily) -> None:
     assert checks.batch_effect(plain, *MIXED) < 1e-4
     assert checks.batch_effect(quantized, *MIXED) < 1e-4
+
+
+def test_generation_in_training_mode_sees_the_prompt(plain: TransformersFamily, name: str, folder: Path) -> None:
+    # With checkpointing transformers drops the cache in train mode, and answers without the prompt.
+    torch.manual_seed(0)
+    made = getattr(lit_vlr.models, name)(
+        str(folder), Quantization(bits=16), Lora(r=4, dropout=0.5), gradient_checkpointing=True
+    )
+    made.load(torch.device("cpu"))
+    made.train()
+    rows = checks.batch(plain, *MIXED)
+    assert made.generate(rows, 6).texts == plain.generate(rows, 6).texts  # a new LoRA changes nothing
+    assert all(module.training for module in made.modules())
 
 
 def test_generated_tokens_have_their_teacher_forced_probability(plain: TransformersFamily) -> None:
