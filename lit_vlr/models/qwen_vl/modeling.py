@@ -60,27 +60,33 @@ class QwenVLPreTrainedModel(PreTrainedModel):
             init.normal_(module.positional_embedding, std=module.positional_embedding.shape[1] ** -0.5)
 
     @classmethod
-    def from_pretrained(cls, folder: str | PathLike[str], *args: Any, **kwargs: Any) -> Any:  # type: ignore[override]  # noqa: ANN401
+    def from_pretrained(  # type: ignore[override]
+        cls,
+        pretrained_model_name_or_path: str | PathLike[str],
+        *args: Any,  # noqa: ANN401
+        **kwargs: Any,  # noqa: ANN401
+    ) -> Any:  # noqa: ANN401
         """Load an original checkpoint folder; as transformers', but what does not fit is an error, not a warning.
 
         Args:
-            folder: with ``config.json`` and weights (safetensors or ``.bin``, sharded or not) under the released names.
+            pretrained_model_name_or_path: a folder with ``config.json`` and weights (safetensors or ``.bin``, sharded
+                or not) under the released names, or a hub name.
             *args: as transformers.
             **kwargs: as transformers: ``dtype``, ``quantization_config``, ``device_map``, …
 
         Raises:
             CheckpointError: if weights are missing, left over, of another shape, or the files are not there.
         """
-        return load_checked(super().from_pretrained, folder, *args, **kwargs)
+        return load_checked(super().from_pretrained, pretrained_model_name_or_path, *args, **kwargs)
 
-    def save_pretrained(self, folder: str | PathLike[str], *args: Any, **kwargs: Any) -> None:  # type: ignore[override]  # noqa: ANN401
+    def save_pretrained(self, save_directory: str | PathLike[str], *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
         """Write the folder as the original one is: its names, its configuration.
 
         Raises:
             UserError: for a quantised model, whose packed weights have no place in the original's ``c_attn``.
         """
         refuse_quantized(self)
-        super().save_pretrained(folder, *args, **kwargs)
+        super().save_pretrained(save_directory, *args, **kwargs)
 
 
 class QwenVLModel(QwenVLPreTrainedModel):
