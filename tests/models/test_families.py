@@ -49,10 +49,9 @@ def test_pixels_equal_the_image_processors(plain: TransformersFamily, name: str,
 
 
 def test_prompts_logits_and_losses_equal_plain_transformers(plain: TransformersFamily, name: str, folder: Path) -> None:
-    size = checks.UNCHANGED.get(name, (16, 16))
-    bound = 0.02 if name in checks.UNCHANGED else LOGIT  # the tile of the whole picture is resized
-    assert max(checks.parity(plain, name, folder, size, size)) < bound
-    assert max(checks.parity(plain, name, folder, *MIXED)) < 0.05
+    assert max(checks.parity(plain, name, folder, *MIXED)) < LOGIT
+    # With pictures that Pillow has resized and rounded, on random weights.
+    assert max(checks.parity(plain, name, folder, *MIXED, own_pixels=False)) < 0.05
 
 
 def test_the_gradient_reaches_every_pixel_through_four_bit_weights(quantized: TransformersFamily) -> None:
