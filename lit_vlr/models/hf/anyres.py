@@ -54,7 +54,7 @@ class AnyResolutionFamily(SquareFamily):
 
     def image_text(self, height: int, width: int) -> str:
         """One placeholder a feature: the whole, the tiles without their padding, a newline a row."""
-        side = self.tile // self.config.vision_config.patch_size
+        side = self.tile // int(self.config.vision_config.patch_size)
         rows, columns = (length // self.tile * side for length in self.grid(height, width))
         kept = unpad_image(torch.empty(1, rows, columns, device="meta"), (height, width))  # type: ignore[no-untyped-call]
         rows, columns = self.shrunk(kept.shape[1], kept.shape[2], side)

@@ -54,7 +54,7 @@ class SquareFamily(TransformersFamily):
         CLIP's first feature is its class token; SigLIP has none, and then loses a patch.
         """
         first = 0 if self.config.vision_config.model_type.startswith("siglip") else 1
-        return first - (self.config.vision_feature_select_strategy == "default")
+        return first - int(self.config.vision_feature_select_strategy == "default")
 
     def canvas_size(self, height: int, width: int) -> tuple[int, int]:
         """The square."""
