@@ -9,7 +9,7 @@ from lit_vlr.models.pixels import center_crop, resize
 
 
 class Llava(SquareFamily):
-    """A LLaVA-1.5 checkpoint; see `lit_vlr.models.hf.layout.Layout` for the arguments.
+    """A LLaVA-1.5 checkpoint; see `lit_vlr.models.hf.settings.Settings` for the arguments.
 
     Its image processor resizes the shorter side and crops the middle. ``processor: {do_center_crop: false}`` squeezes
     the whole picture into the square instead.
@@ -23,8 +23,8 @@ class Llava(SquareFamily):
 
     @property
     def image_tokens(self) -> int:
-        """Placeholders a picture takes: one a patch, and one for the class token where that is kept."""
-        return self.patches + (0 if self.config.vision_feature_select_strategy == "default" else 1)
+        """Placeholders a picture takes."""
+        return self.patches + self.kept
 
     def image_text(self, height: int, width: int) -> str:
         """One placeholder a feature."""

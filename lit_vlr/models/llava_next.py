@@ -6,7 +6,7 @@ from lit_vlr.models.hf.anyres import AnyResolutionFamily
 
 
 class LlavaNext(AnyResolutionFamily):
-    """A LLaVA-NeXT checkpoint; see `lit_vlr.models.hf.layout.Layout` for the arguments.
+    """A LLaVA-NeXT checkpoint; see `lit_vlr.models.hf.settings.Settings` for the arguments.
 
     Reference:
         Liu et al., LLaVA-NeXT, llava-vl.github.io/blog/2024-01-30-llava-next.
@@ -14,7 +14,3 @@ class LlavaNext(AnyResolutionFamily):
 
     title = "LLaVA-NeXT"
     model_types = ("llava_next",)
-
-    def base_tokens(self, side: int) -> int:
-        """One a patch, and one for the class token where that is kept."""
-        return side * side + (0 if self.config.vision_feature_select_strategy == "default" else 1)

@@ -8,7 +8,7 @@ from lit_vlr.models.hf.anyres import AnyResolutionFamily
 
 
 class LlavaOnevision(AnyResolutionFamily):
-    """A LLaVA-OneVision checkpoint; see `lit_vlr.models.hf.layout.Layout` for the arguments.
+    """A LLaVA-OneVision checkpoint; see `lit_vlr.models.hf.settings.Settings` for the arguments.
 
     Reference:
         Li et al., LLaVA-OneVision, arXiv 2408.03326, section 3.2.
@@ -18,10 +18,6 @@ class LlavaOnevision(AnyResolutionFamily):
     model_types = ("llava_onevision",)
     default_mean = (0.5, 0.5, 0.5)
     default_std = (0.5, 0.5, 0.5)
-
-    def base_tokens(self, side: int) -> int:
-        """One a patch: SigLIP has no class token."""
-        return side * side
 
     def shrunk(self, rows: int, columns: int, side: int) -> tuple[int, int]:
         """At most about as many as ``anyres_max_9`` says, 9 tiles' worth."""

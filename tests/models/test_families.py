@@ -11,6 +11,8 @@ import torch
 import lit_vlr.models
 from lit_vlr.models import Lora, Quantization
 from lit_vlr.models.hf import TransformersFamily
+from lit_vlr.objectives import SFT
+from lit_vlr.optim import Optimisation, build_optimizer
 from tests.models import _checks as checks
 from tests.models._checkpoints import MAKERS, save
 
@@ -49,10 +51,9 @@ def test_pixels_equal_the_image_processors(plain: TransformersFamily, name: str,
 
 
 def test_prompts_logits_and_losses_equal_plain_transformers(plain: TransformersFamily, name: str, folder: Path) -> None:
-    size = checks.UNCHANGED.get(name, (16, 16))
-    bound = 0.02 if name in checks.UNCHANGED else LOGIT  # the tile of the whole picture is resized
-    assert max(checks.parity(plain, name, folder, size, size)) < bound
-    assert max(checks.parity(plain, name, folder, *MIXED)) < 0.05
+    assert max(checks.parity(plain, name, folder, *MIXED)) < LOGIT
+    # With pictures that Pillow has resized and rounded, on random weights.
+    assert max(checks.parity(plain, name, folder, *MIXED, own_pixels=False)) < 0.05
 
 
 def test_the_gradient_reaches_every_pixel_through_four_bit_weights(quantized: TransformersFamily) -> None:
@@ -148,9 +149,34 @@ def test_an_attack_raises_the_loss(quantized: TransformersFamily) -> None:
     assert worse > clean + 0.01
 
 
+def test_bfloat16_with_checkpointing_is_close_to_float32(plain: TransformersFamily, name: str, folder: Path) -> None:
+    half = Quantization(bits=16, compute_dtype="bfloat16")
+    made = getattr(lit_vlr.models, name)(str(folder), half, Lora(r=4, dropout=0.0), gradient_checkpointing=True)
+    made.load(torch.device("cpu"))
+    made.train()
+    rows = checks.batch(plain, (16, 16), (40, 24))
+    images = [image.clone().requires_grad_() for image in rows.images]
+    with torch.autocast("cpu", torch.bfloat16):
+        losses = SFT()(made(rows.with_images(images)), rows)
+    torch.testing.assert_close(losses, SFT()(plain(rows), rows), atol=0.05, rtol=0)
+    assert all(g.isfinite().all() and g.any() for g in torch.autograd.grad(losses.sum(), images))
+
+
 def test_one_adversarial_training_step_changes_what_it_should(name: str, folder: Path, tmp_path: Path) -> None:
     changed, wanted = checks.train_a_step(checks.qlora(name, folder), tmp_path)
     assert changed == wanted
+
+
+def test_every_tower_learns_at_its_own_rate(name: str, folder: Path) -> None:
+    made = checks.qlora(name, folder, vision=True)
+    rates = Optimisation(lr=1e-3, projector_lr=1e-4, vision_lr=1e-5)
+    trained = {n: p for n, p in made.named_parameters() if p.requires_grad}
+    optimizer = build_optimizer(trained, rates, 100, made.tower_of)["optimizer"]
+    found = {id(p): group["initial_lr"] for group in optimizer.param_groups for p in group["params"]}
+    expected = {"language": 1e-3, "projector": 1e-4, "vision": 1e-5}
+    towers = {n: made.tower_of(n) for n in trained}
+    assert set(towers.values()) == set(expected)
+    assert all(found[id(p)] == expected[str(towers[n])] for n, p in trained.items())
 
 
 def test_naive_targets_would_hit_the_vision_tower(plain: TransformersFamily) -> None:

@@ -50,11 +50,11 @@ def test_placeholders(
 ) -> None:
     family = getattr(lit_vlr.models, name)("some-one/some-model")
     family.config = Named(
-        vision_config=Named(**config["vision"]),
+        vision_config=Named(model_type="siglip" if name == "LlavaOnevision" else "clip", **config["vision"]),
         image_grid_pinpoints=config.get("grids"),
         scale_factor=config.get("scale"),
         vision_aspect_ratio="anyres_max_9",
-        vision_feature_select_strategy="default",
+        vision_feature_select_strategy="full" if name == "LlavaOnevision" else "default",
         downsample_ratio=0.5,
         mm_tokens_per_image=256,
         image_token_id=0,
@@ -66,3 +66,15 @@ def test_placeholders(
     family.preprocessing = processor
     assert family.canvas_size(*size) == size or name == "Qwen25VL"
     assert family.image_text(*size).count("☐") == tokens
+
+
+def test_a_tower_without_a_class_token_has_one_feature_less() -> None:
+    family = lit_vlr.models.Llava("some-one/some-model")
+
+    def tokens(tower: str, strategy: str) -> int:
+        vision = Named(image_size=336, patch_size=14, model_type=tower)
+        family.config = Named(vision_config=vision, vision_feature_select_strategy=strategy)
+        return family.image_tokens
+
+    assert [tokens("clip_vision_model", s) for s in ("default", "full")] == [576, 577]
+    assert [tokens("siglip_vision_model", s) for s in ("default", "full")] == [575, 576]

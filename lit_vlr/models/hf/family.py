@@ -29,7 +29,7 @@ LINEAR = "(q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_proj)"
 
 
 class TransformersFamily(Layout):
-    """What the families have in common; see `Layout` for the arguments."""
+    """What the families have in common; see `Settings` for the arguments."""
 
     language_targets: ClassVar[str] = rf".*language_model\..*\.{LINEAR}"
     """Regular expression of the language model's linear layers; the vision tower has layers of these names, too."""

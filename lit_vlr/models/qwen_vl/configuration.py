@@ -146,7 +146,7 @@ class QwenVLConfig(PreTrainedConfig):
                 f"Expected the fields of Qwen-VL in `visual` but {sorted(missing)} are missing and {sorted(unknown)} "
                 "unknown; take the config.json that was released with the checkpoint"
             )
-        vision = self.vision
+        vision = self.vision_config
         expected: list[tuple[str, object, object]] = [
             ("visual.output_dim", vision.output_dim, self.hidden_size),
             ("no_bias", self.no_bias, True),
@@ -167,14 +167,14 @@ class QwenVLConfig(PreTrainedConfig):
                 )
 
     @property
-    def vision(self) -> Visual:
+    def vision_config(self) -> Visual:
         """The ``visual`` section, typed."""
         return Visual(**(self.visual or {}))
 
     @property
     def image_token_id(self) -> int:
         """``<imgpad>``, which stands where image features go."""
-        return self.vision.image_start_id + 2
+        return self.vision_config.image_start_id + 2
 
     def get_text_config(self, decoder: bool | None = None, encoder: bool | None = None) -> PreTrainedConfig:
         """The language model's part, which generation and caches ask for."""

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
 from peft import PeftModel
-from torch import Tensor
 
 from lit_vlr.errors import UserError
-from lit_vlr.models.hf import Towers, TransformersFamily
+from lit_vlr.models.hf.square import SquareFamily
 from lit_vlr.models.hf.towers import Tower
 from lit_vlr.models.lora import Lora
-from lit_vlr.models.pixels import resize
 from lit_vlr.models.quantization import Quantization
 from lit_vlr.models.qwen_vl.processor import VQA_PROMPT
 from lit_vlr.models.qwen_vl.tokenizer import (
@@ -28,7 +25,7 @@ from lit_vlr.models.qwen_vl.tokenizer import (
 )
 
 
-class QwenVL(TransformersFamily):
+class QwenVL(SquareFamily):
     """A Qwen-VL or Qwen-VL-Chat checkpoint as it was released.
 
     A picture is squashed into a square; positions are interpolated to its size. The chat model takes a ``prompt`` in
@@ -39,7 +36,7 @@ class QwenVL(TransformersFamily):
         quantization: how the language model is held; vision tower, adapter and head are never quantised.
         lora: adapters; None adds none. The default is the official recipe's.
         trained: towers that are trained in full, without adapters, as in the original's own stages.
-        **layout: see `lit_vlr.models.hf.layout.Layout`.
+        **layout: see `lit_vlr.models.hf.settings.Settings`.
 
     Raises:
         UserError: if a local checkpoint is missing or of another architecture, the prompt lacks a field, or towers
@@ -73,10 +70,8 @@ class QwenVL(TransformersFamily):
         self.trained = trained
         super().__init__(name_or_path, quantization, lora, **layout)
 
-    @property
-    def towers(self) -> Towers:
-        """ViT; adapter with the norm and projection behind it; Qwen-7B."""
-        return Towers(("model.vision_tower",), ("model.multi_modal_projector",), ("model.language_model",))
+    def check_config(self, config: Any) -> None:  # noqa: ANN401
+        """Nothing more: `QwenVLConfig` refuses what is none."""
 
     @cached_property
     def preprocessing(self) -> dict[str, Any]:
@@ -89,21 +84,9 @@ class QwenVL(TransformersFamily):
         token = TURN_END if TURN_START in self.prompt else self.tokenizer.eos_token
         return int(self.tokenizer.convert_tokens_to_ids(token))
 
-    def canvas_size(self, height: int, width: int) -> tuple[int, int]:
-        """A square of ``image_size``, or of the checkpoint's size."""
-        if isinstance(self._image_size, tuple):
-            raise UserError(f"Expected `image_size` as one number but got {self._image_size}; Qwen-VL has squares")
-        side = int(self._image_size or self.config.vision.image_size)
-        return side, side
-
-    def pixel_inputs(self, images: Sequence[Tensor]) -> dict[str, Tensor]:
-        """Normalised squares, (B, 3, S, S)."""
-        squares = [resize(image, *self.canvas_size(*image.shape[-2:]), self.resample) for image in images]
-        return {"pixel_values": self.normalise(torch.stack(squares))}
-
     def image_text(self, height: int, width: int) -> str:
         """As many placeholders as there are queries, whatever the picture's size."""
-        return IMAGE_START + IMAGE_PAD * self.config.vision.n_queries + IMAGE_END
+        return IMAGE_START + IMAGE_PAD * self.config.vision_config.n_queries + IMAGE_END
 
     def load(self, device: torch.device) -> None:
         """As any family; then what is trained in full may change."""

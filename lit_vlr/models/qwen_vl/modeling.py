@@ -94,8 +94,8 @@ class QwenVLModel(QwenVLPreTrainedModel):
 
     def __init__(self, config: QwenVLConfig) -> None:
         super().__init__(config)
-        self.vision_tower = VisionTower(config.vision)
-        self.multi_modal_projector = Projector(config.vision)
+        self.vision_tower = VisionTower(config.vision_config)
+        self.multi_modal_projector = Projector(config.vision_config)
         self.language_model = QwenLanguageModel._from_config(config.get_text_config())
         self.post_init()
 

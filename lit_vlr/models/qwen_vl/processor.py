@@ -82,7 +82,7 @@ class QwenVLProcessor:
             UserError: if the configuration is not Qwen-VL's.
         """
         known = {k: v for k, v in kwargs.items() if k in ("cache_dir", "revision", "token", "local_files_only")}
-        vision = QwenVLConfig.from_pretrained(folder, **known).vision
+        vision = QwenVLConfig.from_pretrained(folder, **known).vision_config
         return cls(QWenTokenizer.from_pretrained(folder, **known), vision.image_size, vision.n_queries)
 
     def save_pretrained(self, folder: str | PathLike[str], **_: Any) -> None:  # noqa: ANN401

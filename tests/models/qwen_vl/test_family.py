@@ -94,7 +94,7 @@ def test_one_adversarial_training_step_changes_what_it_should(folder: Path, tmp_
 
 
 def test_quantisation_and_adapters_hit_what_they_should(quantized: QwenVL) -> None:
-    layers, blocks = quantized.config.num_hidden_layers, quantized.config.vision.layers
+    layers, blocks = quantized.config.num_hidden_layers, quantized.config.vision_config.layers
     pool = quantized.base.model.multi_modal_projector
     full = sum(p.numel() for p in pool.parameters() if p.requires_grad)
     # c_attn (here q, k, v), attn.c_proj, w1, w2: two matrices each. Four linear layers a block, and the patches.
