@@ -74,7 +74,8 @@ class SelectiveVLM(LightningModule):
         self.max_new_tokens = max_new_tokens
         self.dialect: Dialect = dialect
         self.confidence = SequenceProbability() if confidence is None else confidence
-        self.confidence.check(family)
+        if family.is_local:
+            self.confidence.check(family)  # else when the model is loaded: a configuration is checked without a hub
         self.strict_loading = False  # the frozen base is not in the checkpoint; `on_load_checkpoint` checks the rest
         self.threshold: Tensor
         self.register_buffer("threshold", torch.tensor(float("-inf"), dtype=torch.float64))
@@ -97,6 +98,7 @@ class SelectiveVLM(LightningModule):
 
     def configure_model(self) -> None:
         """Load the base model, once, where it will run, and make what depends on its sizes and tokens."""
+        self.confidence.check(self.family)
         self.family.load(self.device)
         self.confidence.prepare(self.family)
         self.objective.prepare(self.family, self.confidence)
@@ -216,7 +218,8 @@ class SelectiveVLM(LightningModule):
     def configure_optimizers(self) -> Any:  # noqa: ANN401 - Lightning's own union
         """The optimiser over what trains, and its schedule."""
         trained = {name: p for name, p in self.named_parameters() if p.requires_grad}
-        return build_optimizer(trained, self.optimisation, int(self.trainer.estimated_stepping_batches))
+        steps = int(self.trainer.estimated_stepping_batches)
+        return build_optimizer(trained, self.optimisation, steps, self.family.tower_of)
 
     def _trained_names(self) -> set[str]:
         """What a checkpoint holds: what is trained, the threshold, and what the objective has to remember."""
