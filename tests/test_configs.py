@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import socket
+from dataclasses import fields
 from itertools import product
 from pathlib import Path
 
@@ -13,9 +15,13 @@ from jsonargparse import ArgumentParser
 from lightning.pytorch import Callback, LightningDataModule
 
 import lit_vlr.confidence
+import lit_vlr.models
+import lit_vlr.objectives
 from lit_vlr.data.derived import Corrupted
 from lit_vlr.lightning_cli import VLRCLI
-from lit_vlr.models import Sampling
+from lit_vlr.models import ModelFamily, Sampling
+from lit_vlr.module import SelectiveVLM
+from lit_vlr.optim import Optimisation
 from lit_vlr_callbacks.attacks import PGD
 from tests._tiny import CONFIGS, MAIN_JOB
 
@@ -45,15 +51,6 @@ def test_the_main_job_parses_for_every_verb(verb: str) -> None:
     assert "lit_vlr_callbacks.AdversarialTraining" in [c.class_path for c in config.trainer.callbacks]
 
 
-# Data files know nothing of the other kinds, so they are not multiplied with them.
-COMBINED = {kind: ["data/scenes"] if kind == "data" else names for kind, names in KINDS.items()}
-
-
-@pytest.mark.parametrize("names", list(product(*COMBINED.values())))
-def test_every_combination_parses(names: tuple[str, ...]) -> None:
-    parse("fit", ("base", *names))
-
-
 @pytest.mark.parametrize("verb", ["fit", "test"])
 @pytest.mark.parametrize("name", KINDS["data"])
 def test_data_files_parse_with_the_main_job(verb: str, name: str) -> None:
@@ -71,6 +68,104 @@ def test_the_out_of_domain_suite_names_every_kind_of_set() -> None:
     corrupted = {(s.corruption, s.severity) for s in made.test_sources.values() if isinstance(s, Corrupted)}
     assert corrupted == set(product(("gaussian_noise", "motion_blur", "fog", "jpeg", "contrast"), (1, 3, 5)))
     assert (made.allow_overlap, str(made.train_source)) == ([], "okvqa/train2014")
+
+
+# Every file of every kind, each with changing partners: all combinations would be thousands.
+COMBINATIONS = [
+    tuple(files[i % len(files)] for files in KINDS.values()) for i in range(max(len(files) for files in KINDS.values()))
+]
+
+
+@pytest.mark.parametrize("names", COMBINATIONS)
+def test_files_of_every_kind_parse_together(names: tuple[str, ...]) -> None:
+    parse("fit", ("base", *names))
+
+
+def test_every_objective_has_a_file() -> None:
+    chosen = {
+        yaml.safe_load((CONFIGS / f"{f}.yaml").read_text())["model"]["objective"]["class_path"]
+        for f in KINDS["objective"]
+    }
+    classes = {n for n, c in vars(lit_vlr.objectives).items() if inspect.isclass(c) and not inspect.isabstract(c)}
+    assert chosen == {f"lit_vlr.objectives.{name}" for name in classes}
+
+
+@pytest.mark.parametrize("name", KINDS["objective"])
+def test_objective_files_list_every_argument_at_its_default(name: str) -> None:
+    given = yaml.safe_load((CONFIGS / f"{name}.yaml").read_text())["model"]["objective"]
+    made = getattr(lit_vlr.objectives, given["class_path"].rsplit(".", 1)[1])
+    parameters = {} if made.__init__ is torch.nn.Module.__init__ else dict(inspect.signature(made).parameters)
+    listed = given.get("init_args", {})
+    assert set(listed) == set(parameters)
+    for key in set(listed) - {"model"}:
+        assert listed[key] == parameters[key].default, key
+
+
+class MakeOnly(VLRCLI):
+    """Makes everything and runs nothing."""
+
+    def _run_subcommand(self, subcommand: str) -> None:
+        pass
+
+
+@pytest.fixture
+def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*args: object) -> None:
+        raise AssertionError("a configuration is checked without a hub")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+
+
+@pytest.mark.usefixtures("no_network")
+@pytest.mark.parametrize("model", KINDS["model"])
+def test_every_model_is_made_without_a_hub(model: str) -> None:
+    given = yaml.safe_load((CONFIGS / f"{model}.yaml").read_text())["model"]
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_class_arguments(SelectiveVLM, "model")
+    objective = {"objective": {"class_path": "lit_vlr.objectives.SFT"}}
+    made = parser.instantiate(parser.parse_object({"model": {**objective, **given}})).model
+    assert type(made.family).__name__ == given["family"]["class_path"].rsplit(".", 1)[1]
+    assert made.family.name_or_path == given["family"]["init_args"]["name_or_path"]
+    assert made.family.is_local == (model == "model/tiny_llava")
+    assert made.max_new_tokens == given["max_new_tokens"]
+
+
+@pytest.mark.usefixtures("no_network")
+def test_the_command_line_makes_a_hub_model_without_a_hub(tmp_path: Path) -> None:
+    # Also with a confidence that has to see the tokenizer: it is checked when that is there.
+    qwen, p_true = "model/qwen2_5_vl_7b", "confidence/p_true"
+    names = ("base", qwen, "data/scenes", "objective/sft", "attack/linf_pgd", "experiment/qlora", p_true)
+    files = [part for name in names for part in ("--config", str(CONFIGS / f"{name}.yaml"))]
+    made = MakeOnly.run(["fit", *files, f"--trainer.default_root_dir={tmp_path}", "--trainer.accelerator=cpu"]).model
+    assert isinstance(made.family, lit_vlr.models.Qwen25VL)
+    rates = [made.optimisation.rate(tower) for tower in ("language", "projector", "vision")]
+    assert rates == [2e-4, 2e-5, 2e-5]
+
+
+@pytest.mark.usefixtures("no_network")
+def test_a_hub_models_configuration_is_printed_without_a_hub(capsys: pytest.CaptureFixture[str]) -> None:
+    names = ("base", "model/qwen2_5_vl_7b", "data/scenes", "objective/sft")
+    files = [part for name in names for part in ("--config", str(CONFIGS / f"{name}.yaml"))]
+    with pytest.raises(SystemExit) as ended:
+        VLRCLI.run(["fit", *files, "--print_config"])
+    assert not ended.value.code
+    shown = yaml.safe_load(capsys.readouterr().out)["model"]["family"]["init_args"]
+    assert shown["name_or_path"] == "Qwen/Qwen2.5-VL-7B-Instruct"
+    assert shown["max_length"] is None
+    assert shown["lora"]["language"] is True
+
+
+def test_every_family_has_a_file() -> None:
+    named = {
+        yaml.safe_load((CONFIGS / f"{f}.yaml").read_text())["model"]["family"]["class_path"].rsplit(".", 1)[1]
+        for f in KINDS["model"]
+    }
+    families = {
+        n
+        for n, c in vars(lit_vlr.models).items()
+        if inspect.isclass(c) and issubclass(c, ModelFamily) and not inspect.isabstract(c)
+    }
+    assert families <= named
 
 
 CONFIDENCES = [f for f in FILES if f.startswith("confidence/")]
@@ -155,7 +250,7 @@ def test_objective_files_list_every_argument() -> None:
     # Changing only a class_path keeps the old class's arguments of the same name.
     for name in KINDS["objective"]:
         document = yaml.safe_load((CONFIGS / f"{name}.yaml").read_text())
-        assert set(document["model"]["optimisation"]) == {"lr", "projector_lr", "weight_decay", "warmup", "final"}, name
+        assert set(document["model"]["optimisation"]) == {field.name for field in fields(Optimisation)}, name
 
 
 def test_paths_in_configs_are_relative() -> None:
