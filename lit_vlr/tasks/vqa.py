@@ -17,6 +17,10 @@ class VQAAccuracy(PerAnswer):
 
     name = "vqa_accuracy"
 
+    def labelled(self, sample: Sample) -> bool:
+        """Whether two annotators answered: one alone has nobody to agree with."""
+        return len(sample.answers) > 1
+
     def worth(self, answer: str, sample: Sample, dialect: VQADialect) -> float:
         """Leave-one-out soft accuracy in the dialect."""
         return vqa_accuracy(answer, sample.answers, dialect=dialect)
