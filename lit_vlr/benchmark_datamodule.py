@@ -33,6 +33,8 @@ from lit_vlr.tasks import score_answer
 from lit_vlr.types import Batch, Sample
 
 Bucketing = Literal["none", "length", "image_tokens", "both"]
+HELD = "held"
+"""The test set that the fold left out becomes."""
 
 
 class _Samples(Dataset[Sample]):
@@ -61,7 +63,8 @@ class BenchmarkDataModule(LightningDataModule):
         calibration: a calibration set of its own.
         calibration_fraction: what is held back of ``train`` where there is none.
         folds: cut ``train`` into so many parts by picture and leave one out, for learning from peers; 0 does not.
-        fold: which part is left out: `predict` answers it, and it is not trained on.
+        fold: which part is left out; it becomes the test set ``held``, so that ``predictions/held.jsonl`` holds answers
+            of a model that never saw these pictures.
         bucketing: put samples into batches by ``length`` of their texts, by ``image_tokens`` or by ``both``.
         batch_size: rows a training batch.
         eval_batch_size: rows elsewhere; it changes no result.
@@ -108,6 +111,8 @@ class BenchmarkDataModule(LightningDataModule):
                 raise UserError(f"Expected `data.{key}` of at least 0 but got {count}")
         if folds and not 0 <= fold < folds:
             raise UserError(f"Expected `data.fold` from 0 to {folds - 1} but got {fold}")
+        if folds and (train is None or HELD in (test or {})):
+            raise UserError(f"Expected `data.train` to cut into folds and no test set called {HELD!r}; rename it")
         if train is None and not test:
             raise UserError("Expected `data.train` or `data.test` but got neither; name at least one set")
         self.train_source, self.calibration_source, self.test_sources = train, calibration, dict(test or {})
@@ -120,12 +125,12 @@ class BenchmarkDataModule(LightningDataModule):
         self.split_seed, self.order_seed = split_seed, order_seed
         self.allow_overlap = list(allow_overlap or ())
         self.sets: dict[str, Sequence[Sample]] = {}
-        """What was read: ``train``, ``calibration``, ``held`` (the fold left out), and ``test/<name>``."""
+        """What was read: ``train``, ``calibration``, and ``test/<name>``."""
 
     @property
     def test_names(self) -> list[str]:
         """The test sets, in the order of the test loaders."""
-        return list(self.test_sources)
+        return [*self.test_sources, *([HELD] if self.folds else ())]
 
     def describe(self) -> str:
         """The data in a few words, for manifests."""
@@ -167,7 +172,7 @@ class BenchmarkDataModule(LightningDataModule):
         parts: dict[str, Sequence[Sample]] = {}
         if self.folds:
             folds = k_folds(samples, self.folds, self.split_seed)
-            parts["held"] = folds.pop(self.fold)
+            parts[f"test/{HELD}"] = folds.pop(self.fold)
             samples = [sample for fold in folds for sample in fold]
         if hold_back:
             samples, parts["calibration"] = split_by_image(samples, self.calibration_fraction, self.split_seed)
@@ -210,13 +215,13 @@ class BenchmarkDataModule(LightningDataModule):
 
     def test_dataloader(self) -> list[DataLoader[Batch]]:
         """The test sets."""
-        if not self.test_sources:
+        if not self.test_names:
             raise UserError("Expected test sets but `data.test` has none")
-        return [self._loader(self.sets[f"test/{name}"]) for name in self.test_sources]
+        return [self._loader(self.sets[f"test/{name}"]) for name in self.test_names]
 
     def predict_dataloader(self) -> DataLoader[Batch]:
         """The fold left out, or else the first test set."""
-        return self._loader(self.sets["held"]) if "held" in self.sets else self.test_dataloader()[0]
+        return self.test_dataloader()[-1 if self.folds else 0]
 
     def _set(self, name: str, what: str) -> Sequence[Sample]:
         if name not in self.sets:

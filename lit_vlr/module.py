@@ -20,6 +20,7 @@ from lit_vlr.models.base import ModelFamily
 from lit_vlr.objectives.base import Objective
 from lit_vlr.objectives.tokens import answer_cross_entropy
 from lit_vlr.optim import Optimisation, build_optimizer
+from lit_vlr.options import choose_options, is_chosen
 from lit_vlr.tasks import answer_limits, score_answer
 from lit_vlr.types import Batch, Prediction
 from lit_vlr_callbacks import Candidates
@@ -149,24 +150,35 @@ class SelectiveVLM(LightningModule):
         """Generate, score and decide, for each row.
 
         Rows whose tasks bound answers differently are generated apart, so that no row's answer is cut, or goes on,
-        because of its neighbours.
+        because of its neighbours; so are rows whose options are chosen by likelihood.
 
         Raises:
-            UserError: if a confidence is NaN, which would never be below the threshold.
+            UserError: if a confidence is NaN, which would never be below the threshold; or if options are chosen by
+                likelihood and the confidence is about generated answers.
         """
         limits = answer_limits(batch.samples, self.max_new_tokens)
-        if len(set(limits)) == 1:
-            return self._answer(batch, limits[0])
+        ways = list(zip(limits, map(is_chosen, batch.samples), strict=True))
+        if len(set(ways)) == 1:
+            return self._answer(batch, *ways[0])
         answers: dict[int, Prediction] = {}
-        for limit in sorted(set(limits)):
-            rows = [row for row, other in enumerate(limits) if other == limit]
+        for way in sorted(set(ways)):
+            rows = [row for row, other in enumerate(ways) if other == way]
             part = select_rows(batch, torch.tensor(rows), len(batch))
-            answers |= zip(rows, self._answer(part, limit), strict=True)
+            answers |= zip(rows, self._answer(part, *way), strict=True)
         return [answers[row] for row in range(len(batch))]
 
-    def _answer(self, batch: Batch, max_new_tokens: int) -> list[Prediction]:
-        generated = self.family.generate(batch, max_new_tokens)
-        confidence = self.confidence(generated, self.family, batch, max_new_tokens).double().cpu()
+    def _answer(self, batch: Batch, max_new_tokens: int, choose: bool) -> list[Prediction]:
+        if choose:
+            if not isinstance(self.confidence, SequenceProbability):
+                raise UserError(
+                    f"Expected the confidence SequenceProbability() for {batch.samples[0].uid}, whose options are "
+                    f"chosen by likelihood, but got {self.score_name}; use it, or `choose: words`"
+                )
+            texts, confidence = choose_options(self.family, batch)
+        else:
+            generated = self.family.generate(batch, max_new_tokens)
+            confidence = self.confidence(generated, self.family, batch, max_new_tokens).double().cpu()
+            texts = generated.texts
         if bool(confidence.isnan().any()):
             uid = batch.samples[int(confidence.isnan().int().argmax())].uid
             raise UserError(
@@ -189,7 +201,7 @@ class SelectiveVLM(LightningModule):
                 metadata=sample.metadata,
                 calibrated=calibrated[i],
             )
-            for i, (sample, text) in enumerate(zip(batch.samples, generated.texts, strict=True))
+            for i, (sample, text) in enumerate(zip(batch.samples, texts, strict=True))
         ]
 
     def validation_step(self, batch: Batch, batch_idx: int) -> Answers:

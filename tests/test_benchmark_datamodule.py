@@ -86,14 +86,18 @@ def test_calibration_is_held_back_by_picture() -> None:
     assert {s.image_id for s in sets["train"]}.isdisjoint(s.image_id for s in sets["calibration"])
 
 
-def test_a_fold_is_left_out_and_predicted() -> None:
+def test_a_fold_is_left_out_and_tested() -> None:
     held = [module(folds=3, fold=fold).sets for fold in range(3)]
-    assert sorted(s.uid for sets in held for s in sets["held"]) == sorted(s.uid for s in Asked(30).read())
+    assert sorted(s.uid for sets in held for s in sets["test/held"]) == sorted(s.uid for s in Asked(30).read())
     for sets in held:
         seen = {s.image_id for name in ("train", "calibration") for s in sets[name]}
-        assert seen.isdisjoint(s.image_id for s in sets["held"])
+        assert seen.isdisjoint(s.image_id for s in sets["test/held"])
     made = module(folds=3, fold=1)
-    assert [u for batch in uids(list(made.predict_dataloader())) for u in batch] == [s.uid for s in made.sets["held"]]
+    assert [u for batch in uids(list(made.predict_dataloader())) for u in batch] == [
+        s.uid for s in made.sets["test/held"]
+    ]
+    assert made.test_names == ["near", "held"]
+    assert uids(list(made.test_dataloader()[1])) == uids(list(made.predict_dataloader()))
 
 
 def test_leakage_is_refused_unless_allowed_by_name() -> None:
@@ -189,6 +193,7 @@ def test_questions_are_put_in_the_words_of_their_task() -> None:
         ({"batch_size": 0}, "Expected `data.batch_size` of at least 1 but got 0"),
         ({"num_workers": -1}, "Expected `data.num_workers` of at least 0"),
         ({"folds": 3, "fold": 3}, "Expected `data.fold` from 0 to 2 but got 3"),
+        ({"folds": 2, "test": {"held": Asked(4, 900)}}, "no test set called 'held'"),
         ({"train": None, "test": {}}, "Expected `data.train` or `data.test` but got neither"),
         (
             {"calibration": Asked(4, 500, task=Task(Captions()))},

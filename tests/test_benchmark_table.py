@@ -15,12 +15,15 @@ from PIL import Image
 
 from lit_vlr.benchmark_table import benchmark_row, write_table
 from lit_vlr.cli import main
+from lit_vlr.confidence import FirstTokenMargin
 from lit_vlr.data.errors import DataFormatError
 from lit_vlr.data.targets import majority
+from lit_vlr.errors import UserError
 from lit_vlr.module import SelectiveVLM
 from lit_vlr.objectives import SFT
+from lit_vlr.objectives.tokens import answer_cross_entropy
 from lit_vlr.predictions import MANIFEST_KEYS, PredictionWriter, read_predictions
-from lit_vlr.tasks import VQAAccuracy, score_answer
+from lit_vlr.tasks import OptionChoice, VQAAccuracy, score_answer
 from lit_vlr.types import Prediction, Sample, Task
 from tests._tiny import CONFIGS, family
 from tests.datasets.benchmarks._layouts import LAYOUTS, build
@@ -178,3 +181,44 @@ def test_rows_of_different_lengths_do_not_touch_each_other() -> None:
     ]
     for limit, prediction in zip(limits, together, strict=True):
         assert len(made.tokenizer.encode(prediction.answer, add_special_tokens=False)) <= (limit or 5)
+
+
+def chosen(n: int, by: str = "likelihood") -> list[Sample]:
+    rng = np.random.default_rng(1)
+    task = Task(OptionChoice(by), "{question}\n{options}")  # type: ignore[arg-type]
+    options = [("red", "blue", "green"), ("yes", "no")]
+    question = "What colour is the thing at the left?"
+    pictures = [rng.integers(0, 256, (48, 48, 3), np.uint8) for _ in range(n)]
+    made = [
+        Sample(f"a/b/{i}", picture, str(i), question, ("B",), choices=options[i % 2], task=task)
+        for i, picture in enumerate(pictures)
+    ]
+    return [sample.as_asked() for sample in made]
+
+
+def test_options_are_chosen_by_the_lowest_cross_entropy() -> None:
+    """Against teacher-forced passes over each letter as the target."""
+    made = family(bits=16, lora=None)
+    module = SelectiveVLM(made, SFT()).eval()
+    samples = chosen(4)
+    mixed = [*samples, *chosen(1, "words")]
+    with torch.no_grad():
+        answers = module.answer(made.collate(mixed, ["B"] * 5))
+        for sample, answer in zip(samples, answers, strict=False):
+            letters = "ABC"[: len(sample.choices)]
+            losses = [answer_cross_entropy(made(made.collate([sample], [letter])), 1).item() for letter in letters]
+            tokens = [len(made.answer_tokens(letter)) for letter in letters]
+            sums = [loss * n for loss, n in zip(losses, tokens, strict=True)]
+            assert answer.answer == letters[int(np.argmin(sums))]
+            assert answer.confidence == pytest.approx(np.exp(-min(sums)), rel=1e-3)
+            assert answer.accuracy == float(answer.answer == "B")
+    assert answers[4].answer == module.answer(made.collate(chosen(1, "words"), ["B"]))[0].answer
+
+
+def test_another_confidence_does_not_fit_options_by_likelihood() -> None:
+    made = family(lora=None)
+    module = SelectiveVLM(made, SFT(), confidence=FirstTokenMargin()).eval()
+    with pytest.raises(
+        UserError, match=r"Expected the confidence SequenceProbability\(\) for a/b/0, whose options are"
+    ):
+        module.answer(made.collate(chosen(1), ["B"]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from string import ascii_uppercase
+from typing import Literal
 
 from lit_vlr.functional import anls, exact_match, is_abstention, option_letter, relaxed_accuracy
 from lit_vlr.functional._vqa_normalization import VQADialect
@@ -53,10 +54,14 @@ class OptionChoice(PerAnswer):
     """Multiple choice: A-OKVQA, ScienceQA, SEED, AI2D.
 
     An answer chooses an option by its letter (`lit_vlr.functional.option_letter`) or by its text, case and a final
-    period aside. Published figures of ScienceQA and SEED take the option of the lowest cross-entropy instead, which
-    needs the model and not its words: they are not comparable with this one.
+    period aside.
+
+    Args:
+        by: ``words`` reads what was generated. ``likelihood`` makes the model answer with the letter of the lowest
+            cross-entropy, as the published figures of ScienceQA and SEED do; see `lit_vlr.options`.
     """
 
+    by: Literal["words", "likelihood"] = "words"
     name = "option_accuracy"
 
     def worth(self, answer: str, sample: Sample, dialect: VQADialect) -> float:

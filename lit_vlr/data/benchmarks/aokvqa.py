@@ -33,6 +33,7 @@ class AOKVQA(Benchmark):
         split: ``train``, ``val`` or ``test``, which has no labels.
         mode: ``direct`` asks for words and leaves out questions marked as too difficult for that, as the official
             evaluation does; ``choice`` asks for one of four.
+        choose: between options by ``words`` or by ``likelihood``; see `lit_vlr.tasks.OptionChoice`.
         prompt: see `Benchmark`.
         max_new_tokens: see `Benchmark`.
 
@@ -55,6 +56,7 @@ class AOKVQA(Benchmark):
     images: Path
     split: str = "val"
     mode: Literal["direct", "choice"] = "direct"
+    choose: Literal["words", "likelihood"] = "words"
 
     @classmethod
     def at(cls, root: Path, split: str = "val") -> Self:
@@ -64,7 +66,9 @@ class AOKVQA(Benchmark):
     @property
     def own_task(self) -> Task:
         """A few words, or a letter."""
-        return Task(DirectAnswers(), SHORT, 10) if self.mode == "direct" else Task(OptionChoice(), LETTER, 10)
+        return (
+            Task(DirectAnswers(), SHORT, 10) if self.mode == "direct" else Task(OptionChoice(self.choose), LETTER, 10)
+        )
 
     @property
     def prefix(self) -> str:

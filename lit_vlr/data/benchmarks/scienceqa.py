@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 from string import ascii_uppercase
-from typing import ClassVar, Self
+from typing import ClassVar, Literal, Self
 
 from lit_vlr.data.benchmarks._prompts import LETTER
 from lit_vlr.data.parsing import read_document, read_objects
@@ -26,6 +26,7 @@ class ScienceQA(Benchmark):
         images: folder of the pictures, ``{split}/{pid}/image.png``.
         split: ``train``, ``val`` or ``test``.
         hint: put the hint, which holds what some questions refer to, before the question.
+        choose: between options by ``words`` or by ``likelihood``; see `lit_vlr.tasks.OptionChoice`.
         prompt: see `Benchmark`.
         max_new_tokens: see `Benchmark`.
 
@@ -48,6 +49,7 @@ class ScienceQA(Benchmark):
     images: Path
     split: str = "test"
     hint: bool = True
+    choose: Literal["words", "likelihood"] = "words"
 
     @classmethod
     def at(cls, root: Path, split: str = "test") -> Self:
@@ -59,7 +61,7 @@ class ScienceQA(Benchmark):
     @property
     def own_task(self) -> Task:
         """A letter."""
-        return Task(OptionChoice(), LETTER, 10)
+        return Task(OptionChoice(self.choose), LETTER, 10)
 
     def read(self) -> list[Sample]:
         """Samples in the order of the split."""

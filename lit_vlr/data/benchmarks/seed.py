@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import ClassVar, Literal, Self
 
 from lit_vlr.data.benchmarks._prompts import LETTER
 from lit_vlr.data.parsing import read_document
@@ -25,6 +25,7 @@ class SEED(Benchmark):
         annotations: ``SEED-Bench.json``.
         images: folder of the pictures, ``SEED-Bench-image``; ``data_id`` is relative to it.
         split: second part of the uids; there is only one.
+        choose: between options by ``words`` or by ``likelihood``; see `lit_vlr.tasks.OptionChoice`.
         prompt: see `Benchmark`.
         max_new_tokens: see `Benchmark`.
 
@@ -41,6 +42,7 @@ class SEED(Benchmark):
     annotations: Path
     images: Path
     split: str = "test"
+    choose: Literal["words", "likelihood"] = "words"
 
     @classmethod
     def at(cls, root: Path, split: str = "test") -> Self:
@@ -50,7 +52,7 @@ class SEED(Benchmark):
     @property
     def own_task(self) -> Task:
         """A letter."""
-        return Task(OptionChoice(), LETTER, 10)
+        return Task(OptionChoice(self.choose), LETTER, 10)
 
     def read(self) -> list[Sample]:
         """Samples in their order."""
