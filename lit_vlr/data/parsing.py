@@ -49,12 +49,16 @@ def read_objects(file: Path) -> list[tuple[str, Record]]:
     """Read a JSON file whose top level is an object of objects, not empty, as (key, object) in its order.
 
     Raises:
-        DataFormatError: if it is anything else, or a key is there twice.
+        DataFormatError: if it is anything else, or a key is there twice, or blank.
     """
     document = read_document(file)
     if not document.row:
         document.fail("", "Expected entries but the file has none; download or unpack it again")
-    return [(key, _object(file, index, row)) for index, (key, row) in enumerate(document.row.items())]
+    objects = []
+    for index, (key, row) in enumerate(document.row.items()):
+        record = _object(file, index, row)
+        objects.append((Record(file, {"(key)": key}, index).identifier("(key)"), record))  # it becomes part of the uid
+    return objects
 
 
 def read_lines(file: Path) -> list[Record]:

@@ -89,6 +89,8 @@ class ScienceQA(Benchmark):
         question, hint = record.text("question"), record.row.get("hint", "")
         if not isinstance(hint, str):
             record.fail("hint", f"Expected text but got {quote(hint)}")
+        if hint.strip():
+            record.checked("hint", hint)
         return Sample(
             record.uid,
             pictures.path(record, "image", f"{self.split}/{pid}/{record.text('image')}"),

@@ -126,6 +126,8 @@ def _rows(layout: Layout, kind: str) -> dict[str, Variant]:
         key = layout.rows[0]
         cases["no list"] = Variant(lambda files: files[layout.main].pop(key), "Expected this key but there", listed)
         cases["a list that is none"] = Variant(set_rows(layout, "many"), "Expected a list with entries", listed)
+    if isinstance(rows_of(layout.files(), layout), dict):
+        cases |= _keys(layout)
     if layout.id:
         cases |= _ids(layout, layout.id)
     if layout.question:
@@ -135,6 +137,23 @@ def _rows(layout: Layout, kind: str) -> dict[str, Variant]:
     if layout.answer:
         cases |= _answers(layout, layout.answer)
     return cases
+
+
+def _keys(layout: Layout) -> dict[str, Variant]:
+    """Of objects by id."""
+
+    def named(key: str) -> Change:
+        def apply(files: Files) -> None:
+            rows = rows_of(files, layout)
+            rows[key] = rows.pop(next(iter(rows)))
+
+        return apply
+
+    return {
+        "a blank key": Variant(named(" "), "Expected text but got ' '", "(key)"),
+        "half a surrogate pair as a key": Variant(named("\ud800"), "which is no Unicode", "(key)"),
+        "a key of two lines": Variant(named("1\n2"), "Expected an identifier", "(key)"),
+    }
 
 
 def _ids(layout: Layout, field: str) -> dict[str, Variant]:

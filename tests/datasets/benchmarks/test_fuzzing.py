@@ -151,7 +151,7 @@ def check(samples: list[Sample], root: Path) -> None:
     for sample in samples:
         assert sample.question.strip()
         assert sample.image_id
-        assert sample.asked
+        sample.asked.encode()
         assert all(isinstance(answer, str) and answer.strip() for answer in sample.answers)
         assert isinstance(sample.image, Path)
         assert sample.image.is_relative_to(root)
