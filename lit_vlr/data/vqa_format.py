@@ -42,6 +42,7 @@ class VQAFormat:
         because: how a picture comes to lie elsewhere, for errors.
         task: see `Sample`.
         image_source: see `Sample`.
+        require_ten: refuse questions without exactly ten answers, instead of a warning.
     """
 
     prefix: str
@@ -54,6 +55,7 @@ class VQAFormat:
     because: str = "it leads"
     task: Task | None = None
     image_source: str = ""
+    require_ten: bool = False
     _texts: dict[str, str] = field(default_factory=dict, repr=False)  # most answers are given again and again
 
     def read(self, questions: Path, annotations: Path | None, images: Path) -> list[Sample]:
@@ -75,8 +77,6 @@ class VQAFormat:
             document, _ = read_entries(annotations, "annotations", lambda record: self._annotation(record, said))
             _same_ids(annotations, asked.keys(), said.keys())
             metadata = {key: self.labels(one.record, document) for key, one in said.items()}
-            odd = [f"{one.record.uid} ({len(one.answers)})" for one in said.values() if len(one.answers) != N_ANSWERS]
-            _warn_unless_ten(annotations, odd, len(said))
         samples = []
         nobody = _Said(Record(questions, {}), None, ())
         for key, question in asked.items():
@@ -100,6 +100,8 @@ class VQAFormat:
                     image_source=self.image_source,
                 )
             )
+        if annotations is not None:
+            check_ten(annotations, samples, self.require_ten, stacklevel=6)
         return samples
 
     def _question(self, record: Record, asked: dict[int, _Asked]) -> None:
@@ -175,10 +177,28 @@ def _same_ids(annotations: Path, asked: Collection[int], labelled: Collection[in
         raise DataFormatError(annotations, None, "", "question_id", message)
 
 
-def _warn_unless_ten(annotations: Path, odd: list[str], n: int) -> None:
-    if odd:
-        warnings.warn(
-            f"{annotations}: expected {N_ANSWERS} answers a question but {len(odd)} of {n} have another number: "
-            f"{some(odd)}; their soft accuracy is not comparable with published ones",
-            stacklevel=5,
-        )
+def check_ten(
+    file: Path, samples: Collection[Sample], require: bool, field: str = "answers", stacklevel: int = 4
+) -> None:
+    """Say that some samples have not ten answers, or refuse it.
+
+    Args:
+        file: where the answers are from.
+        samples: those without any are left out.
+        require: raise an error instead of a warning.
+        field: of the answers.
+        stacklevel: of the warning; `read` of a benchmark, or what calls it.
+
+    Raises:
+        DataFormatError: naming the first of them, if it is asked for.
+    """
+    labelled = [sample for sample in samples if sample.answers]
+    odd = [sample for sample in labelled if len(sample.answers) != N_ANSWERS]
+    if not odd:
+        return
+    few = some([f"{sample.uid} ({len(sample.answers)})" for sample in odd])
+    found = f"{len(odd)} of {len(labelled)} have another number: {few}; their soft accuracy is not comparable"
+    message = f"Expected {N_ANSWERS} answers a question but {found} with published ones"
+    if require:
+        raise DataFormatError(file, None, odd[0].uid, field, message)
+    warnings.warn(f"{file}: {message[0].lower()}{message[1:]}", stacklevel=stacklevel)

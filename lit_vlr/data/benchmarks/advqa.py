@@ -23,6 +23,7 @@ class AdVQA(Benchmark):
         annotations: ``v1_mscoco_val2017_advqa_annotations.json``; None where there are no labels.
         images: folder of the pictures, which are those of COCO's val2014 whatever the files are called.
         split: second part of the uids.
+        require_ten: refuse questions without exactly ten answers; by default that is a warning.
         prompt: see `Benchmark`.
         max_new_tokens: see `Benchmark`.
 
@@ -40,6 +41,7 @@ class AdVQA(Benchmark):
     annotations: Path | None = None
     images: Path
     split: str = "val2017"
+    require_ten: bool = False
 
     @classmethod
     def at(cls, root: Path, split: str = "val2017") -> Self:
@@ -63,4 +65,5 @@ class AdVQA(Benchmark):
             image_name=lambda image_id: f"COCO_val2014_{image_id:012d}.jpg",
             task=self.task,
             image_source=self.image_source,
+            require_ten=self.require_ten,
         ).read(self.questions, self.annotations, self.images)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from string import ascii_uppercase
@@ -13,12 +12,11 @@ from lit_vlr.data.benchmarks._prompts import LETTER, SHORT
 from lit_vlr.data.errors import DataFormatError
 from lit_vlr.data.parsing import read_rows
 from lit_vlr.data.pictures import Pictures
-from lit_vlr.data.records import Record, once, some
+from lit_vlr.data.records import Record, once
 from lit_vlr.data.source import Benchmark, Fetch, Splits
+from lit_vlr.data.vqa_format import check_ten
 from lit_vlr.tasks import DirectAnswers, OptionChoice
 from lit_vlr.types import Sample, Task
-
-_N_ANSWERS = 10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +32,7 @@ class AOKVQA(Benchmark):
         mode: ``direct`` asks for words and leaves out questions marked as too difficult for that, as the official
             evaluation does; ``choice`` asks for one of four.
         choose: between options by ``words`` or by ``likelihood``; see `lit_vlr.tasks.OptionChoice`.
+        require_ten: refuse questions without exactly ten answers; by default that is a warning.
         prompt: see `Benchmark`.
         max_new_tokens: see `Benchmark`.
 
@@ -57,6 +56,7 @@ class AOKVQA(Benchmark):
     split: str = "val"
     mode: Literal["direct", "choice"] = "direct"
     choose: Literal["words", "likelihood"] = "words"
+    require_ten: bool = False
 
     @classmethod
     def at(cls, root: Path, split: str = "val") -> Self:
@@ -86,13 +86,8 @@ class AOKVQA(Benchmark):
         if not kept:
             message = "Expected questions for direct answers but all are marked as too difficult; use `mode: choice`"
             raise DataFormatError(self.annotations, None, "", "difficult_direct_answer", message)
-        odd = [s.uid for s in kept if s.answers and self.mode == "direct" and len(s.answers) != _N_ANSWERS]
-        if odd:
-            warnings.warn(
-                f"{self.annotations}: expected {_N_ANSWERS} direct answers a question but {len(odd)} have another "
-                f"number: {some(odd)}",
-                stacklevel=2,
-            )
+        if self.mode == "direct":
+            check_ten(self.annotations, kept, self.require_ten, "direct_answers")
         return kept
 
     def _sample(self, record: Record, pictures: Pictures) -> Sample | None:

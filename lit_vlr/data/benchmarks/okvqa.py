@@ -28,6 +28,7 @@ class OKVQA(Benchmark):
         split: ``train2014`` or ``val2014``.
         answer_field: ``answer`` is stemmed ("ride" for "riding"), ``raw_answer`` is as typed.
         image_pattern: file name of a picture.
+        require_ten: refuse questions without exactly ten answers; by default that is a warning.
         prompt: see `Benchmark`.
         max_new_tokens: see `Benchmark`.
 
@@ -54,6 +55,7 @@ class OKVQA(Benchmark):
     split: str = "val2014"
     answer_field: AnswerField = "answer"
     image_pattern: str = COCO_PATTERN
+    require_ten: bool = False
 
     @classmethod
     def at(cls, root: Path, split: str = "val2014") -> Self:
@@ -81,4 +83,5 @@ class OKVQA(Benchmark):
             image_pattern=self.image_pattern,
             task=self.task,
             image_source=self.image_source,
+            require_ten=self.require_ten,
         )

@@ -11,6 +11,7 @@ from lit_vlr.data.parsing import read_document
 from lit_vlr.data.pictures import Pictures
 from lit_vlr.data.records import Record, once
 from lit_vlr.data.source import Benchmark, Fetch, Splits
+from lit_vlr.data.vqa_format import check_ten
 from lit_vlr.tasks import VQAAccuracy
 from lit_vlr.types import Sample, Task
 
@@ -27,6 +28,7 @@ class TextVQA(Benchmark):
         annotations: ``TextVQA_0.5.1_{split}.json``.
         images: folder of the pictures, ``{image_id}.jpg``.
         split: ``train``, ``val`` or ``test``, which has no labels.
+        require_ten: refuse questions without exactly ten answers; by default that is a warning.
         prompt: see `Benchmark`.
         max_new_tokens: see `Benchmark`.
 
@@ -47,6 +49,7 @@ class TextVQA(Benchmark):
     annotations: Path
     images: Path
     split: str = "val"
+    require_ten: bool = False
 
     @classmethod
     def at(cls, root: Path, split: str = "val") -> Self:
@@ -63,7 +66,9 @@ class TextVQA(Benchmark):
         """Samples in their order."""
         pictures = Pictures(self.images)
         rows = ((record.integer("question_id"), record) for record in read_document(self.annotations).records("data"))
-        return [self._sample(r.named(f"{self.prefix}/{key}"), pictures) for key, r in once(rows, "question_id")]
+        samples = [self._sample(r.named(f"{self.prefix}/{key}"), pictures) for key, r in once(rows, "question_id")]
+        check_ten(self.annotations, samples, self.require_ten)
+        return samples
 
     def _sample(self, record: Record, pictures: Pictures) -> Sample:
         image_id = record.identifier("image_id")

@@ -11,7 +11,7 @@ from lit_vlr.data.parsing import read_rows
 from lit_vlr.data.pictures import Pictures, stem
 from lit_vlr.data.records import Record, once
 from lit_vlr.data.source import Benchmark, Fetch, Splits
-from lit_vlr.data.vqa_format import VQAFormat
+from lit_vlr.data.vqa_format import VQAFormat, check_ten
 from lit_vlr.tasks import VQAAccuracy
 from lit_vlr.types import Sample, Task
 
@@ -29,6 +29,7 @@ class VizWiz(Benchmark):
         questions: the questions in the VQA format; None for the official list.
         images: folder of the pictures, ``VizWiz_val_00000000.jpg`` and so on.
         split: ``train``, ``val`` or ``test``, which has no labels.
+        require_ten: refuse questions without exactly ten answers; by default that is a warning.
         prompt: see `Benchmark`.
         max_new_tokens: see `Benchmark`.
 
@@ -50,6 +51,7 @@ class VizWiz(Benchmark):
     questions: Path | None = None
     images: Path
     split: str = "val"
+    require_ten: bool = False
 
     @classmethod
     def at(cls, root: Path, split: str = "val") -> Self:
@@ -65,6 +67,7 @@ class VizWiz(Benchmark):
         """Samples in the order of the questions."""
         if self.questions is None:
             samples = self._read_list()
+            check_ten(self.annotations, samples, self.require_ten)
         else:
             samples = VQAFormat(
                 prefix=self.prefix,
@@ -74,6 +77,7 @@ class VizWiz(Benchmark):
                 annotation_fields=("question_type", "answer_type"),
                 task=self.task,
                 image_source=self.image_source,
+                require_ten=self.require_ten,
             ).read(self.questions, self.annotations, self.images)
         return [
             replace(sample, metadata={**sample.metadata, "unanswerable_votes": sample.answers.count(UNANSWERABLE)})

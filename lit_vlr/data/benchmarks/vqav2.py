@@ -26,6 +26,7 @@ class VQAv2(Benchmark):
             `lit-vlr data export --to vqav2` writes what it takes.
         images: folder of the pictures; those of ``test-dev2015`` are in ``test2015``.
         split: ``train2014``, ``val2014``, ``test-dev2015`` or ``test2015``.
+        require_ten: refuse questions without exactly ten answers; by default that is a warning.
         prompt: see `Benchmark`.
         max_new_tokens: see `Benchmark`.
 
@@ -57,6 +58,7 @@ class VQAv2(Benchmark):
     annotations: Path | None = None
     images: Path
     split: str = "val2014"
+    require_ten: bool = False
 
     @classmethod
     def at(cls, root: Path, split: str = "val2014") -> Self:
@@ -84,6 +86,7 @@ class VQAv2(Benchmark):
             annotation_fields=("question_type", "answer_type"),
             task=self.task,
             image_source=self.image_source,
+            require_ten=self.require_ten,
         ).read(self.questions, self.annotations, self.images)
 
 

@@ -58,6 +58,7 @@ def read_okvqa(
     image_pattern: str = COCO_PATTERN,
     task: Task | None = None,
     image_source: str = "",
+    require_ten: bool = False,
 ) -> list[Sample]:
     """Read one split.
 
@@ -71,6 +72,7 @@ def read_okvqa(
         image_pattern: file name of a picture, a format string over ``split`` and ``image_id``.
         task: how the samples are asked and scored.
         image_source: within which image_ids say which picture it is; ``coco`` for the official files.
+        require_ten: refuse questions without exactly ten answers, instead of a warning.
 
     Returns:
         Samples in the order of the questions. ``metadata`` holds the name of the ``question_type``; where an annotation
@@ -93,6 +95,7 @@ def read_okvqa(
         because="`image_pattern` leads",
         task=task,
         image_source=image_source,
+        require_ten=require_ten,
     ).read(questions, annotations, images)
 
 

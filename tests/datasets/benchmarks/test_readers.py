@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 import pickle
+from copy import deepcopy
 from pathlib import Path
 
 import pytest
 
 from lit_vlr.data import benchmarks
 from lit_vlr.data.benchmarks import AOKVQA, MME, OCRVQA, TextVQA, VizWiz, VQAv2
+from lit_vlr.data.errors import DataFormatError
 from lit_vlr.data.source import Benchmark
 from lit_vlr.data.targets import majority
 from lit_vlr.errors import UserError
 from lit_vlr.tasks import score_answer, summarise
-from tests.datasets.benchmarks._layouts import LAYOUTS, Layout, aokvqa, build
+from tests.datasets.benchmarks._layouts import LAYOUTS, Layout, build
 
 EACH = pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
 
@@ -148,13 +150,19 @@ def test_both_layouts_of_vizwiz_are_one_data_set(tmp_path: Path) -> None:
     assert [fact[3] for fact in facts[0]] == [9, 0]
 
 
-def test_another_number_of_direct_answers_is_a_warning(tmp_path: Path) -> None:
-    files = aokvqa()
-    files["aokvqa_v1p0_val.json"][0]["direct_answers"].pop()
-    with pytest.warns(
-        UserWarning, match=r"expected 10 direct answers a question but 1 have another number: aokvqa/val"
-    ):
-        build(LAYOUTS["aokvqa"], tmp_path, files).read()
+@pytest.mark.parametrize("name", ["okvqa", "vqav2", "advqa", "vizwiz", "vizwiz_vqa", "textvqa", "aokvqa"])
+def test_another_number_of_answers_is_an_error_if_asked_for(name: str, tmp_path: Path) -> None:
+    layout = LAYOUTS[name]
+    files = deepcopy(layout.files())
+    file = layout.main if layout.answer else next(file for file in files if file != layout.main)
+    document = files[file]
+    rows = document if isinstance(document, list) else document.get("data") or document["annotations"]
+    rows[0][layout.answer or "answers"].pop()
+    made = build(layout, tmp_path, files)
+    with pytest.warns(UserWarning, match=rf"expected 10 answers .* have another number: {made.prefix}/"):
+        samples = made.read()
+    with pytest.raises(DataFormatError, match=rf"\({samples[0].uid}\), `\w*answers`: Expected 10 .*another number"):
+        type(made)(**{**made.__dict__, "require_ten": True}).read()
 
 
 def test_pictures_of_mme_may_be_a_folder_deeper(tmp_path: Path) -> None:
