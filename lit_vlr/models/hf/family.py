@@ -40,10 +40,6 @@ class TransformersFamily(Layout):
     joined: ClassVar[bool] = False
     """Whether transformers wants the features of all pictures in one tensor, not in a list."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
-        super().__init__(*args, **kwargs)
-        self.model: Any = None
-
     @property
     @abstractmethod
     def towers(self) -> Towers:
