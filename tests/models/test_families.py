@@ -120,6 +120,15 @@ def test_several_answers_to_one_prompt_score_as_each_alone(plain: TransformersFa
     assert found[1, 1:].isneginf().all()
 
 
+def test_an_answer_may_say_a_placeholder(plain: TransformersFamily) -> None:
+    rows = checks.batch(plain, (16, 16), (40, 24))
+    said = [plain.config.image_token_id, plain.end]
+    with torch.no_grad():
+        found = plain.answer_log_probs(rows, [[said, said[:1]], [said[:1]]])
+        assert found[0].isfinite().all()
+        assert torch.allclose(found[1, 0], plain.answer_log_probs(rows, [[said], [said[:1]]])[1, 0], atol=1e-4)
+
+
 def test_features_serve_several_questions_on_one_picture(plain: TransformersFamily) -> None:
     image = checks.picture(40, 24)
     asked = [sample.question for sample in checks.samples(MIXED)]
