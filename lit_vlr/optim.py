@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +23,11 @@ class Optimisation:
         weight_decay: decoupled decay; not applied to vectors (norms, biases).
         warmup: share of the steps that the rate grows over.
         final: the rate at the end, as a share of the peak.
+        betas: decay of the running means of gradient and square.
+        layer_decay: factor of the vision tower's rate from each block to the one before it; 1 is one rate for all.
+
+    Reference:
+        Bao et al., BEiT, arXiv 2106.08254, appendix, for the layer-wise decay.
     """
 
     lr: float = 2e-4
@@ -30,6 +36,8 @@ class Optimisation:
     weight_decay: float = 0.0
     warmup: float = 0.03
     final: float = 0.05
+    betas: tuple[float, float] = (0.9, 0.999)
+    layer_decay: float = 1.0
 
     def rate(self, tower: str | None) -> float:
         """The peak learning rate of a tower's parameters.
@@ -53,12 +61,16 @@ def build_optimizer(
         tower_of: the tower of a parameter, by its name.
     """
     groups: dict[tuple[float, float], list[Tensor]] = {}
+    above = blocks_above([name for name in trained if tower_of(name) == "vision"])
     for name, parameter in trained.items():
-        rate = settings.rate(tower_of(name))
+        rate = settings.rate(tower_of(name)) * settings.layer_decay ** above.get(name, 0)
         decay = settings.weight_decay if parameter.dim() > 1 else 0.0
         groups.setdefault((rate, decay), []).append(parameter)
     optimizer = torch.optim.AdamW(
-        [{"params": params, "lr": rate, "weight_decay": decay} for (rate, decay), params in groups.items()]
+        [
+            {"params": params, "lr": rate, "weight_decay": decay, "betas": settings.betas}
+            for (rate, decay), params in groups.items()
+        ]
     )
     warmup = max(1, round(settings.warmup * steps))
 
@@ -70,3 +82,25 @@ def build_optimizer(
 
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
     return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def blocks_above(names: Sequence[str]) -> dict[str, int]:
+    """How many steps of layer-wise decay each parameter of a tower takes.
+
+    What comes behind the blocks takes none, the last block one, the first block as many as there are blocks, and what
+    comes before it (patches, positions) one more.
+
+    Args:
+        names: parameters of the tower, in its modules' order; the first number in a name is its block's.
+
+    >>> blocks_above(["patch.weight", "blocks.0.mlp", "blocks.1.mlp", "post.weight"])
+    {'patch.weight': 3, 'blocks.0.mlp': 2, 'blocks.1.mlp': 1, 'post.weight': 0}
+    """
+    numbers = [int(found[1]) if (found := re.search(r"\.(\d+)\.", name)) else None for name in names]
+    count = 1 + max((number for number in numbers if number is not None), default=-1)
+    first = next((i for i, number in enumerate(numbers) if number is not None), 0)
+    outside = [count + 1 if i < first else 0 for i in range(len(names))]
+    return {
+        name: outside[i] if number is None else count - number
+        for i, (name, number) in enumerate(zip(names, numbers, strict=True))
+    }
