@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from lit_vlr.ask import ask, load_module
+from lit_vlr.ask import ask
 from lit_vlr.data.images import load_image
 from lit_vlr.data.scenes import make_scenes
 from lit_vlr.lightning_cli import VLRCLI
 from lit_vlr.models import Qwen25VL
+from lit_vlr.predictor import load_module
 from lit_vlr.recording import save_png
 from tests._tiny import arguments
 from tests.models._checkpoints import save
