@@ -7,7 +7,6 @@ from torch import Tensor
 from transformers.models.got_ocr2.image_processing_pil_got_ocr2 import get_optimal_tiled_canvas
 
 from lit_vlr.models.hf.tiled import TiledFamily
-from lit_vlr.models.hf.towers import Towers
 from lit_vlr.models.pixels import resize, split
 
 
@@ -34,11 +33,6 @@ class InternVL(TiledFamily):
     vision_targets = r".*vision_tower\..*\.(projection|q_proj|k_proj|v_proj|projection_layer|fc1|fc2)"
     default_mean = (0.485, 0.456, 0.406)
     default_std = (0.229, 0.224, 0.225)
-
-    @property
-    def towers(self) -> Towers:
-        """LLaVA's names."""
-        return Towers(("model.vision_tower",), ("model.multi_modal_projector",), ("model.language_model",))
 
     @property
     def tile(self) -> int:

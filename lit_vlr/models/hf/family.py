@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -40,14 +39,10 @@ class TransformersFamily(Layout):
     joined: ClassVar[bool] = False
     """Whether transformers wants the features of all pictures in one tensor, not in a list."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
-        super().__init__(*args, **kwargs)
-        self.model: Any = None
-
     @property
-    @abstractmethod
     def towers(self) -> Towers:
-        """Which modules are what."""
+        """Which modules are what; by LLaVA's names, which most families have."""
+        return Towers(("model.vision_tower",), ("model.multi_modal_projector",), ("model.language_model",))
 
     def tower_of(self, parameter: str) -> Tower | None:
         """The tower of a parameter, by its name."""

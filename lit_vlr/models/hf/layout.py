@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from bisect import bisect_left
 from collections.abc import Sequence
 from functools import cached_property
 
@@ -89,17 +90,23 @@ class Layout(Settings):
         question = without(sample.question, self._special)
         if not question.strip():
             raise UserError(f"Expected a question but {sample.uid} has an empty one; remove or mend the row")
-        ids = self.encode(self.prompt.replace("{question}", question), image)
-        while self.max_length is not None and (excess := len(ids) - self.max_length) > 0:
-            words = self.tokenizer.encode(question, add_special_tokens=False)
-            if excess >= len(words):
-                raise UserError(
-                    f"Expected `max_length` above {len(ids) - len(words)}, which the picture of {sample.uid} and the "
-                    f"text around the question take, but got {self.max_length}; raise it, or lower `image_size`"
-                )
-            question = self.tokenizer.decode(words[:-excess])
-            ids = self.encode(self.prompt.replace("{question}", question), image)
-        return ids
+        ids = self._asked(question, image)
+        most = self.max_length
+        if most is None or len(ids) <= most:
+            return ids
+        # By characters: half of a character's bytes, decoded and encoded again, can be more tokens than the whole was.
+        kept = bisect_left(
+            range(1, len(question) + 1), True, key=lambda n: len(self._asked(question[:n], image)) > most
+        )
+        if not kept:
+            raise UserError(
+                f"Expected `max_length` above {len(self._asked('', image))}, which the picture of {sample.uid} and the "
+                f"text around the question take, but got {most}; raise it, or lower `image_size`"
+            )
+        return self._asked(question[:kept], image)
+
+    def _asked(self, question: str, image: Tensor) -> list[int]:
+        return self.encode(self.prompt.replace("{question}", question), image)
 
     @cached_property
     def _special(self) -> frozenset[str]:

@@ -85,6 +85,7 @@ class Settings(ModelFamily):
         self.gradient_checkpointing = gradient_checkpointing
         self.processor = dict(processor or {})
         self.max_length = max_length
+        self.model: Any = None  # the transformers model, once it is loaded
         self._prompt, self._image_size, self._mean, self._std = prompt, image_size, image_mean, image_std
         if self.is_local:
             _ = self.config  # a mistake is said at once where that needs no hub
