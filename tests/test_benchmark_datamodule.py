@@ -13,8 +13,8 @@ import torch
 from lightning.pytorch import Callback, Trainer
 from PIL import Image
 
-from lit_vlr import benchmark_datamodule
-from lit_vlr.benchmark_datamodule import BenchmarkDataModule, OKVQADataModule
+from lit_vlr import official_datamodules
+from lit_vlr.benchmark_datamodule import BenchmarkDataModule
 from lit_vlr.data.benchmarks import OKVQA
 from lit_vlr.data.corruptions import CorruptedPicture
 from lit_vlr.data.cost import image_tokens, sample_cost
@@ -23,6 +23,7 @@ from lit_vlr.data.loading import ImageCache, TaskCollate
 from lit_vlr.data.shards import ShardSet, write_shards
 from lit_vlr.data.source import Source
 from lit_vlr.errors import UserError
+from lit_vlr.official_datamodules import OKVQADataModule
 from lit_vlr.tasks import Captions, ExactMatch
 from lit_vlr.types import Sample, Task
 from tests._data import Pictures, Standing, Watcher, uids
@@ -279,8 +280,8 @@ def test_costs(tmp_path: Path) -> None:
     assert [sample_cost(sample, kind) for kind in ("length", "image_tokens", "both")] == [10.5, 3.0, 13.5]
 
 
-NAMED = [c for c in vars(benchmark_datamodule).values() if isinstance(c, type) and c.__name__.endswith("DataModule")]
-NAMED = [c for c in NAMED if c.__module__ == benchmark_datamodule.__name__ and c is not BenchmarkDataModule]
+NAMED = [made for name, made in vars(official_datamodules).items() if name.endswith("DataModule")]
+NAMED.remove(BenchmarkDataModule)
 
 
 @pytest.mark.parametrize("made", NAMED)

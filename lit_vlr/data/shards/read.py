@@ -1,38 +1,27 @@
-"""Sets that are larger than memory: tar files of samples, of which nothing is read before it is needed.
-
-A shard is a plain tar file of pairs ``000000007.json`` and ``000000007.jpg`` (the layout of WebDataset). Beside it lies
-an index of where each member stands, 32 bytes a sample, which is mapped and not read; and for the whole set
-``set.json`` with the task, and ``images.txt`` with the keys of all pictures, so that leakage is found without a walk
-through the shards.
-"""
+"""Reads shards piece by piece."""
 
 from __future__ import annotations
 
 import json
 import os
-import tarfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
-from typing import Any, overload
+from typing import overload
 
 import numpy as np
-from PIL import Image
 
 from lit_vlr.data.errors import DataFormatError
-from lit_vlr.data.images import decode, load_pixels
+from lit_vlr.data.images import decode
 from lit_vlr.data.parsing import read_document
 from lit_vlr.data.records import Record
 from lit_vlr.data.source import Source
-from lit_vlr.data.splits import ImageKey, image_key
-from lit_vlr.data.staging import publish, staging
+from lit_vlr.data.splits import ImageKey
 from lit_vlr.errors import UserError
-from lit_vlr.tasks.written import task_from_json, task_to_json
+from lit_vlr.tasks.written import task_from_json
 from lit_vlr.types import Sample, Task
 
-_KEPT = (".jpg", ".jpeg", ".png", ".webp")
-_HEAD, _IMAGES = "set.json", "images.txt"
+HEAD, IMAGES = "set.json", "images.txt"
 
 
 @dataclass(frozen=True)
@@ -62,7 +51,7 @@ class ShardSamples(Sequence[Sample]):
     """
 
     def __init__(self, folder: Path) -> None:
-        head = read_document(folder / _HEAD)
+        head = read_document(folder / HEAD)
         self.folder = folder
         self.blocks = [_count(head, n) for n in head.get("shards")] if isinstance(head.get("shards"), list) else []
         if not self.blocks:
@@ -89,14 +78,14 @@ class ShardSamples(Sequence[Sample]):
         place %= len(self)
         number = int(np.searchsorted(self._ends, place, side="right"))
         within = place - int(self._ends[number]) + self.blocks[number]
-        shard = self.folder / _shard(number)
+        shard = self.folder / shard_name(number)
         start, size, image_start, image_size = map(int, self._index(number)[within])
         row = _parsed(shard, place, read_at(shard, start, size))
         return _from_row(row, ShardPicture(shard, image_start, image_size), self.task)
 
     def image_keys(self) -> Iterator[ImageKey]:
         """The keys of all pictures, each once."""
-        file = self.folder / _IMAGES
+        file = self.folder / IMAGES
         try:
             with file.open(encoding="utf-8") as lines:
                 for line in lines:
@@ -107,7 +96,7 @@ class ShardSamples(Sequence[Sample]):
 
     def _index(self, number: int) -> np.ndarray:
         if number not in self._indices:
-            file = self.folder / f"{_shard(number)}.npy"
+            file = self.folder / f"{shard_name(number)}.npy"
             try:
                 index = np.load(file, mmap_mode="r", allow_pickle=False)
             except (OSError, ValueError) as error:
@@ -137,54 +126,6 @@ class ShardSet(Source):
         return f"shards of {self.folder.name}"
 
 
-def write_shards(samples: Iterable[Sample], folder: Path, shard_size: int = 1000) -> int:
-    """Write samples as shards, all or nothing; one sample at a time is held.
-
-    Files are copied as they are, whatever else a picture may be is written as PNG.
-
-    Args:
-        samples: all of one task.
-        folder: where to; made if missing.
-        shard_size: samples a shard.
-
-    Returns:
-        The number of samples.
-
-    Raises:
-        UserError: if there are none, their tasks differ, or the folder has a set already.
-        ImageError: if a picture cannot be used.
-    """
-    if shard_size < 1:
-        raise UserError(f"Expected `shard_size` of at least 1 but got {shard_size}")
-    keys: set[ImageKey] = set()
-    with staging(folder) as stage:
-        counts: list[int] = []
-        task: list[dict[str, Any] | None] = []
-        for number, group in enumerate(_groups(samples, shard_size)):
-            rows = []
-            with tarfile.open(stage / _shard(number), "w", format=tarfile.PAX_FORMAT) as tar:
-                for place, sample in enumerate(group):
-                    written = task_to_json(sample.task)
-                    if written not in (task or [written]):
-                        raise UserError(f"Expected one task but that of {sample.uid} is another; write two sets")
-                    task[:] = [written]
-                    keys.add(image_key(sample))
-                    suffix, picture = _bytes(sample)
-                    name = f"{sum(counts) + place:09d}"
-                    row = json.dumps(_to_row(sample), allow_nan=False).encode()
-                    rows.append([*_add(tar, f"{name}.json", row), *_add(tar, f"{name}{suffix}", picture)])
-            np.save(stage / f"{_shard(number)}.npy", np.array(rows, np.int64), allow_pickle=False)
-            counts.append(len(rows))
-        if not counts:
-            raise UserError("Expected samples to write but got none")
-        (stage / _IMAGES).write_text("".join(f"{a}\t{b}\n" for a, b in sorted(keys)), encoding="utf-8")
-        (stage / _HEAD).write_text(json.dumps({"shards": counts, "task": task[0]}), encoding="utf-8")
-        # The head last: without it there is no set.
-        names = sorted((path.name for path in stage.iterdir()), key=lambda name: (name == _HEAD, name))
-        publish(stage, [folder / name for name in names])
-    return sum(counts)
-
-
 def read_at(file: Path, offset: int, size: int) -> bytes:
     """Bytes of a file; no handle stays open, for workers are forked.
 
@@ -202,52 +143,9 @@ def read_at(file: Path, offset: int, size: int) -> bytes:
     return content
 
 
-def _shard(number: int) -> str:
+def shard_name(number: int) -> str:
+    """What the file of a shard is called."""
     return f"shard-{number:05d}.tar"
-
-
-def _groups(samples: Iterable[Sample], size: int) -> Iterator[Iterator[Sample]]:
-    """Runs of up to ``size`` samples, none of them held; each run has to be used up before the next."""
-    rest = iter(samples)
-
-    def run(first: Sample) -> Iterator[Sample]:
-        yield first
-        for _, sample in zip(range(size - 1), rest, strict=False):
-            yield sample
-
-    for sample in rest:
-        yield run(sample)
-
-
-def _add(tar: tarfile.TarFile, name: str, content: bytes) -> tuple[int, int]:
-    """Add a member; where its content is."""
-    member = tarfile.TarInfo(name)
-    member.size = len(content)
-    tar.addfile(member, BytesIO(content))
-    padded = -(-len(content) // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE
-    return tar.offset - padded, len(content)
-
-
-def _bytes(sample: Sample) -> tuple[str, bytes]:
-    pixels = load_pixels(sample.image, sample.uid)  # also for its errors: a broken picture is found while writing
-    if isinstance(sample.image, Path) and sample.image.suffix.lower() in _KEPT:
-        return sample.image.suffix.lower(), sample.image.read_bytes()
-    buffer = BytesIO()
-    Image.fromarray(pixels).save(buffer, "PNG")
-    return ".png", buffer.getvalue()
-
-
-def _to_row(sample: Sample) -> dict[str, Any]:
-    return {
-        "uid": sample.uid,
-        "image_id": sample.image_id,
-        "image_source": sample.image_source,
-        "question": sample.question,
-        "answers": list(sample.answers),
-        "choices": list(sample.choices),
-        "box": None if sample.box is None else list(sample.box),
-        "metadata": dict(sample.metadata),
-    }
 
 
 def _from_row(record: Record, image: ShardPicture, task: Task | None) -> Sample:
