@@ -9,7 +9,8 @@ import pytest
 
 from lit_vlr.data.errors import DataFormatError
 from tests.datasets.benchmarks._layouts import LAYOUTS, build
-from tests.datasets.benchmarks._malformed import Variant, variants
+from tests.datasets.benchmarks._malformed import Variant
+from tests.datasets.benchmarks._mistakes import variants
 
 VARIANTS = {name: variants(name, layout) for name, layout in LAYOUTS.items()}
 CASES = [(name, case) for name, cases in VARIANTS.items() for case in cases]
