@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
+
+from lit_vlr.errors import UserError
+
+OptimizerName = Literal["adamw", "adamw8bit", "paged_adamw", "paged_adamw8bit"]
+_EIGHT_BIT_FROM = 4096  # bitsandbytes keeps the moments of smaller parameters in float32
 
 
 @dataclass(frozen=True)
@@ -16,18 +21,33 @@ class Optimisation:
     """AdamW with linear warm-up and cosine decay.
 
     Attributes:
+        optimizer: ``adamw`` is torch's. ``adamw8bit`` holds both moments in 8 bit, by blocks (2 bytes a parameter
+            instead of 8), on any device. The ``paged_`` ones keep the moments in memory that moves to the host when
+            the GPU is full, and exist on a GPU only.
         lr: peak learning rate of the adapters.
         projector_lr: that of the projector; None takes ``lr``.
         weight_decay: decoupled decay; not applied to vectors (norms, biases).
         warmup: share of the steps that the rate grows over.
         final: the rate at the end, as a share of the peak.
+
+    Raises:
+        UserError: if there is no optimiser of that name.
+
+    Reference:
+        Dettmers et al., 8-bit Optimizers via Block-wise Quantization, arXiv 2110.02861, section 2; QLoRA, arXiv
+        2305.14314, section 3 (paged optimisers).
     """
 
+    optimizer: OptimizerName = "adamw"
     lr: float = 2e-4
     projector_lr: float | None = None
     weight_decay: float = 0.0
     warmup: float = 0.03
     final: float = 0.05
+
+    def __post_init__(self) -> None:
+        if self.optimizer not in get_args(OptimizerName):
+            raise UserError(f"Expected `optimizer` to be one of {get_args(OptimizerName)} but got {self.optimizer!r}")
 
 
 def build_optimizer(trained: Mapping[str, Tensor], settings: Optimisation, steps: int) -> dict[str, Any]:
@@ -37,6 +57,9 @@ def build_optimizer(trained: Mapping[str, Tensor], settings: Optimisation, steps
         trained: parameters by name.
         settings: rates.
         steps: optimiser steps of the whole run.
+
+    Raises:
+        UserError: if the optimiser does not exist on the parameters' device.
     """
     projector_lr = settings.lr if settings.projector_lr is None else settings.projector_lr
     groups: dict[tuple[float, float], list[Tensor]] = {}
@@ -44,8 +67,9 @@ def build_optimizer(trained: Mapping[str, Tensor], settings: Optimisation, steps
         rate = projector_lr if "projector" in name else settings.lr
         decay = settings.weight_decay if parameter.dim() > 1 else 0.0
         groups.setdefault((rate, decay), []).append(parameter)
-    optimizer = torch.optim.AdamW(
-        [{"params": params, "lr": rate, "weight_decay": decay} for (rate, decay), params in groups.items()]
+    optimizer = _adamw(
+        settings.optimizer,
+        [{"params": params, "lr": rate, "weight_decay": decay} for (rate, decay), params in groups.items()],
     )
     warmup = max(1, round(settings.warmup * steps))
 
@@ -57,3 +81,38 @@ def build_optimizer(trained: Mapping[str, Tensor], settings: Optimisation, steps
 
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
     return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def _adamw(name: OptimizerName, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
+    """AdamW by name, or an error where the device lacks it."""
+    if name == "adamw":
+        return torch.optim.AdamW(groups)
+    devices = {parameter.device.type for group in groups for parameter in group["params"]}
+    if name.startswith("paged_") and devices != {"cuda"}:
+        # bitsandbytes would go on without paging, with a warning in the middle of the first step.
+        raise UserError(
+            f"Expected parameters on a CUDA device for optimizer `{name}` but they are on {sorted(devices)}; use "
+            f"`{name.removeprefix('paged_')}`, which does the same without paging"
+        )
+    import bitsandbytes as bnb  # slow to import, and only some runs need it
+
+    kinds = {
+        "adamw8bit": bnb.optim.AdamW8bit,
+        "paged_adamw": bnb.optim.PagedAdamW,
+        "paged_adamw8bit": bnb.optim.PagedAdamW8bit,
+    }
+    optimizer: torch.optim.Optimizer = kinds[name](groups)
+    return optimizer
+
+
+def state_bytes(trained: Iterable[Tensor], optimizer: OptimizerName) -> int:
+    """Bytes that the optimiser's two moments take, on the device or, if paged, where they fit.
+
+    8-bit blocks of 256 have a float32 scale each; parameters of fewer than 4096 numbers stay in float32.
+    """
+    total = 0
+    for parameter in trained:
+        eight = optimizer.endswith("8bit") and parameter.numel() >= _EIGHT_BIT_FROM
+        of_one = 1 + 4 / 256 if eight else parameter.element_size() if optimizer == "adamw" else 4
+        total += math.ceil(2 * parameter.numel() * of_one)
+    return total

@@ -8,9 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
+import torch
 from peft import LoraConfig, PeftModel, get_peft_model
+from peft.utils import ModulesToSaveWrapper
+from torch import Tensor, nn
 from transformers import PreTrainedModel
+
+from lit_vlr.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -27,8 +33,12 @@ class Lora:
         rslora: rank-stabilised scale.
         dora: weight-decomposed updates.
 
+    Raises:
+        UserError: for a rank below 1 or a dropout outside of [0, 1).
+
     Reference:
-        Hu et al., LoRA, arXiv 2106.09685, section 4.1.
+        Hu et al., LoRA, arXiv 2106.09685, section 4.1; Kalajdzievski, rsLoRA, arXiv 2312.03732, section 3; Liu et al.,
+        DoRA, arXiv 2402.09353, section 4.
     """
 
     r: int = 16
@@ -39,9 +49,17 @@ class Lora:
     rslora: bool = False
     dora: bool = False
 
+    def __post_init__(self) -> None:
+        if self.r < 1:
+            raise UserError(f"Expected `r` of at least 1 but got {self.r}; `lora: null` trains no adapters")
+        if not 0 <= self.dropout < 1:
+            raise UserError(f"Expected `dropout` in [0, 1) but got {self.dropout}")
+
 
 def add_adapters(model: PreTrainedModel, lora: Lora, targets: Sequence[str], projector: str) -> PeftModel:
-    """Wrap a model; only adapters and (if asked) the projector require gradients.
+    """Wrap a model; only adapters and (if asked) the projector require gradients, and only they are float32.
+
+    What trains has to be float32: in bfloat16 the projector, at its usual rate, would not move at all.
 
     Args:
         model: the (quantised) model.
@@ -65,4 +83,29 @@ def add_adapters(model: PreTrainedModel, lora: Lora, targets: Sequence[str], pro
     )
     wrapped = get_peft_model(model, config)
     assert isinstance(wrapped, PeftModel)
+    # Where activations are recomputed and nothing is quantised, peft makes the output of every embedding require
+    # gradients, that of a frozen vision tower too. Non-reentrant checkpointing needs none of it.
+    model.disable_input_require_grads()
+    for module in wrapped.modules():
+        if isinstance(module, ModulesToSaveWrapper):
+            _train_in_float32(module.modules_to_save["default"])
     return wrapped
+
+
+def _train_in_float32(module: nn.Module) -> None:
+    """Hold the weights in float32 between neighbours of another dtype (peft does so for adapters only)."""
+    dtype = next(module.parameters()).dtype
+    if dtype == torch.float32:
+        return
+    module.to(torch.float32)
+    module.register_forward_pre_hook(_cast_inputs)
+
+    def cast_output(_module: nn.Module, _inputs: Any, output: Tensor) -> Tensor:  # noqa: ANN401
+        return output.to(dtype)
+
+    module.register_forward_hook(cast_output)
+
+
+def _cast_inputs(_module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Floating-point inputs as the weights are."""
+    return tuple(x.float() if isinstance(x, Tensor) and x.is_floating_point() else x for x in inputs)
