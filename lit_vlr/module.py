@@ -74,7 +74,8 @@ class SelectiveVLM(LightningModule):
         self.max_new_tokens = max_new_tokens
         self.dialect: Dialect = dialect
         self.confidence = SequenceProbability() if confidence is None else confidence
-        self.confidence.check(family)
+        if family.is_local:
+            self.confidence.check(family)  # else when the model is loaded: a configuration is checked without a hub
         self.strict_loading = False  # the frozen base is not in the checkpoint; `on_load_checkpoint` checks the rest
         self.threshold: Tensor
         self.register_buffer("threshold", torch.tensor(float("-inf"), dtype=torch.float64))
@@ -97,6 +98,7 @@ class SelectiveVLM(LightningModule):
 
     def configure_model(self) -> None:
         """Load the base model, once, where it will run."""
+        self.confidence.check(self.family)
         self.family.load(self.device)
 
     def attack_loss(self, images: Tensor, batch: Batch) -> Tensor:

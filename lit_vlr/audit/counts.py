@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import cast
 
 import bitsandbytes as bnb
 from peft.tuners.tuners_utils import BaseTunerLayer
@@ -55,9 +56,10 @@ def count_towers(model: nn.Module, tower_of: Callable[[str], str | None]) -> dic
     adapters = set()
     for name, module in model.named_modules():
         found = counts[tower_of(name) or ELSEWHERE]
-        if isinstance(module, BaseTunerLayer):
+        if isinstance(module, BaseTunerLayer):  # a mixin, no module by itself
             found.adapted.append(name)
-            adapters |= {f"{name}.{inner}" for inner, _ in module.named_parameters() if "base_layer" not in inner}
+            own = cast("nn.Module", module).named_parameters()
+            adapters |= {f"{name}.{inner}" for inner, _ in own if not inner.startswith("base_layer.")}
         if isinstance(module, bnb.nn.Linear4bit):
             found.quantised.append(name)
             found.four_bit += module.in_features * module.out_features
@@ -126,7 +128,9 @@ def _check_quantised(counts: Mapping[str, TowerCounts], bits: Bits) -> None:
                     "`quantization_skip`"
                 )
         elif found.quantised:
-            asked = "nothing quantised with `quantization.bits` 16" if bits == 16 else "the language model quantised only"
+            asked = (
+                "nothing quantised with `quantization.bits` 16" if bits == 16 else "the language model quantised only"
+            )
             raise AuditError(
                 f"Expected {asked} but {len(found.quantised)} layers of `{tower}` are, such as {found.quantised[0]}; "
                 "skip lists are anchored: write `.*vision_tower`, not `vision_tower`"
@@ -143,7 +147,7 @@ def check_kernels(model: nn.Module) -> None:
         state = getattr(layer.weight, "quant_state", None)
         if layer.support_avx512bf16_for_cpu or getattr(state, "packing_format_for_cpu", False):
             raise AuditError(
-                "Expected 4-bit layers that keep their weights' layout but bitsandbytes repacks them on this CPU in the "
-                "first pass without gradients, and they give no gradient to their input from then on; call "
+                "Expected 4-bit layers that keep their weights' layout but bitsandbytes repacks them on this CPU in "
+                "the first pass without gradients, and they give no gradient to their input from then on; call "
                 "`lit_vlr.models.quantization.guard_cpu_kernels` after loading"
             )

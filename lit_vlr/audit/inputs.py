@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from lit_vlr.errors import AuditError
@@ -42,8 +41,8 @@ def check_placeholders(ids: Tensor, image_token: int, features: Sequence[int], w
     for count, expected, uid in zip((ids == image_token).sum(1).tolist(), features, uids, strict=True):
         if count != expected:
             raise AuditError(
-                f"Expected {expected} image tokens in `{what}` of {uid}, one a feature, but got {count}; never truncate "
-                "through image tokens: shorten the question, or take a smaller picture"
+                f"Expected {expected} image tokens in `{what}` of {uid}, one a feature, but got {count}; never "
+                "truncate through image tokens: shorten the question, or take a smaller picture"
             )
 
 
@@ -68,8 +67,3 @@ def check_rope_inputs(given: Mapping[str, Any]) -> str:
         "Expected `mm_token_type_ids` or `position_ids` among the model's inputs but got neither; Qwen's M-RoPE takes "
         "every image token for text without them: return them from the family's `text_inputs`"
     )
-
-
-def dtype_name(dtype: torch.dtype) -> str:
-    """As users write it."""
-    return str(dtype).removeprefix("torch.")

@@ -46,6 +46,11 @@ class ModelFamily(nn.Module, ABC):
     command line check a configuration without weights.
     """
 
+    @property
+    def is_local(self) -> bool:
+        """Whether prompts can be laid out at once; False where tokenizer and configuration are still on a hub."""
+        return True
+
     @abstractmethod
     def load(self, device: torch.device) -> None:
         """Load, quantise, add adapters. A second call does nothing."""
@@ -122,8 +127,8 @@ class ModelFamily(nn.Module, ABC):
         """
 
     @abstractmethod
-    def image_features(self, images: Tensor) -> Tensor:
-        """Projected image features of pictures (B, 3, H, W) in [0, 1]: (B, tokens, D)."""
+    def image_features(self, images: Tensor | Sequence[Tensor]) -> tuple[Tensor, ...]:
+        """Projected image features of each picture in [0, 1], (tokens_i, D)."""
 
     @abstractmethod
     def save_adapter(self, folder: str) -> None:

@@ -56,7 +56,7 @@ class Lora:
             raise UserError(f"Expected `dropout` in [0, 1) but got {self.dropout}")
 
 
-def add_adapters(model: PreTrainedModel, lora: Lora, targets: Sequence[str], projector: str) -> PeftModel:
+def add_adapters(model: PreTrainedModel, lora: Lora, targets: Sequence[str], projector: Sequence[str]) -> PeftModel:
     """Wrap a model; only adapters and (if asked) the projector require gradients, and only they are float32.
 
     What trains has to be float32: in bfloat16 the projector, at its usual rate, would not move at all.
@@ -65,7 +65,7 @@ def add_adapters(model: PreTrainedModel, lora: Lora, targets: Sequence[str], pro
         model: the (quantised) model.
         lora: settings.
         targets: regular expressions of the layers that get adapters; each has to match some layer, whole name.
-        projector: the projector's module name.
+        projector: the projector's module names.
 
     Raises:
         ValueError: if an expression matches nothing.
@@ -75,7 +75,7 @@ def add_adapters(model: PreTrainedModel, lora: Lora, targets: Sequence[str], pro
         lora_alpha=lora.alpha,
         lora_dropout=lora.dropout,
         target_modules="|".join(f"(?:{target})" for target in targets),
-        modules_to_save=[projector] if lora.projector else None,
+        modules_to_save=list(projector) if lora.projector else None,
         use_rslora=lora.rslora,
         use_dora=lora.dora,
         # The embedded model's path, or the user's: adapters are found again by it.
@@ -85,7 +85,7 @@ def add_adapters(model: PreTrainedModel, lora: Lora, targets: Sequence[str], pro
     assert isinstance(wrapped, PeftModel)
     # Where activations are recomputed and nothing is quantised, peft makes the output of every embedding require
     # gradients, that of a frozen vision tower too. Non-reentrant checkpointing needs none of it.
-    model.disable_input_require_grads()
+    model.disable_input_require_grads()  # type: ignore[no-untyped-call]
     for module in wrapped.modules():
         if isinstance(module, ModulesToSaveWrapper):
             _train_in_float32(module.modules_to_save["default"])

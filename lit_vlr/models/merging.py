@@ -45,7 +45,7 @@ def merge_exactly(model: PeftModel | PreTrainedModel, dtype: torch.dtype = torch
                 base.set_submodule(name, _plain(inner, dtype, layer))
             else:
                 inner.float()
-                layer.merge(safe_merge=True)  # type: ignore[operator]
+                layer.merge(safe_merge=True)
                 base.set_submodule(name, inner.to(dtype))
         elif isinstance(layer, ModulesToSaveWrapper):
             trained = layer.modules_to_save[_ADAPTER]
@@ -60,9 +60,8 @@ def merge_exactly(model: PeftModel | PreTrainedModel, dtype: torch.dtype = torch
     for flag in ("peft_config", "is_loaded_in_4bit", "is_loaded_in_8bit"):
         if hasattr(base, flag):
             delattr(base, flag)
-    base.to(dtype)
-    assert isinstance(base, PreTrainedModel)
-    return base.eval().requires_grad_(False)
+    merged: PreTrainedModel = base.to(dtype).eval().requires_grad_(False)
+    return merged
 
 
 def dequantized(layer: nn.Module) -> Tensor:

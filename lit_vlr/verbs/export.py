@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import shutil
 from pathlib import Path
@@ -14,7 +13,7 @@ from transformers.utils.hub import cached_file
 from lit_vlr.ask import load_module
 from lit_vlr.errors import UserError
 from lit_vlr.infinities import to_json
-from lit_vlr.models.base import ModelFamily
+from lit_vlr.models.hf import TransformersFamily
 from lit_vlr.models.merging import merge_exactly
 from lit_vlr.models.tiny import resolve
 from lit_vlr.module import SelectiveVLM
@@ -53,25 +52,28 @@ def main(args: list[str]) -> None:
     checkpoint: Path = given.checkpoint
     _check_folder(out, checkpoint, given.overwrite)
     module = load_module(checkpoint)
+    family = module.family
+    if not isinstance(family, TransformersFamily):
+        raise UserError(f"Expected a family that transformers implements but got {type(family).__name__}")
     # Beside, then renamed: a killed export leaves no half of a model under the name that was asked for.
     part = out.with_name(f"{out.name}.part")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
     if given.adapter_only:
-        module.family.save_adapter(str(part))
+        family.save_adapter(str(part))
         said = "PeftModel.from_pretrained(base, folder)"
     else:
-        export_model(module.family, part, _DTYPES[given.dtype or "float32"])
+        export_model(family, part, _DTYPES[given.dtype or "float32"])
         said = "AutoModelForImageTextToText.from_pretrained(folder)"
-    manifest = json.dumps(_manifest(module, checkpoint), indent=2, allow_nan=False, ensure_ascii=False)
+    manifest = json.dumps(_manifest(module, family, checkpoint), indent=2, allow_nan=False, ensure_ascii=False)
     (part / MANIFEST).write_text(manifest + "\n", encoding="utf-8")
     if out.exists():
         shutil.rmtree(out)
     part.replace(out)
-    print(f"exported {module.family.describe()}\n{said}: {out}")
+    print(f"exported {family.describe()}\n{said}: {out}")
 
 
-def export_model(family: ModelFamily, folder: Path, dtype: torch.dtype) -> None:
+def export_model(family: TransformersFamily, folder: Path, dtype: torch.dtype) -> None:
     """Write merged weights, configuration, tokenizer and processor files; the family given is used up.
 
     Args:
@@ -119,14 +121,14 @@ def _check_folder(out: Path, checkpoint: Path, overwrite: bool) -> None:
         raise UserError(f"Expected --out to be new or empty but {out} is not; choose another, or add --overwrite")
 
 
-def _manifest(module: SelectiveVLM, checkpoint: Path) -> dict[str, Any]:
+def _manifest(module: SelectiveVLM, family: TransformersFamily, checkpoint: Path) -> dict[str, Any]:
     """What the folder came from, and what plain transformers knows nothing of."""
     return {
-        "model": module.family.describe(),
-        "base": module.family.name_or_path,
+        "model": family.describe(),
+        "base": family.name_or_path,
         "checkpoint": str(checkpoint),
         "threshold": to_json(float(module.threshold)),
         "confidence": module.score_name,
-        "prompt": getattr(module.family, "prompt", None),
+        "prompt": family.prompt,
         "versions": versions(),
     }

@@ -1,0 +1,51 @@
+"""Reading what a checkpoint says of itself: configuration and tokenizer, before and without its weights."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from transformers import AutoConfig, AutoTokenizer
+
+from lit_vlr.errors import UserError
+from lit_vlr.models.tiny import EMBEDDED, resolve
+
+
+def is_local(name_or_path: str) -> bool:
+    """Whether a checkpoint is embedded or a folder, so that reading it needs no hub."""
+    return name_or_path in EMBEDDED or Path(name_or_path).is_dir()
+
+
+def read_config(name_or_path: str, model_types: Sequence[str], family: str) -> Any:  # noqa: ANN401
+    """The checkpoint's configuration.
+
+    Args:
+        name_or_path: embedded name, folder or hub name.
+        model_types: what transformers calls the family's architectures.
+        family: the family's name, for errors.
+
+    Raises:
+        UserError: if there is no such checkpoint or it is of another family.
+    """
+    path = resolve(name_or_path)
+    if Path(path).is_dir() and not (Path(path) / "config.json").exists():
+        raise UserError(f"Expected a checkpoint in {path} but it has no config.json; `name_or_path` is a model folder")
+    try:
+        config = AutoConfig.from_pretrained(path)
+    except (OSError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise UserError(
+            f"Expected a model at `name_or_path` {name_or_path!r} but it cannot be read: {reason}"
+        ) from error
+    if config.model_type not in model_types:
+        raise UserError(
+            f"Expected a {family} checkpoint but {name_or_path!r} is of type {config.model_type!r}; use that "
+            "family's class"
+        )
+    return config
+
+
+def read_tokenizer(name_or_path: str) -> Any:  # noqa: ANN401
+    """The checkpoint's tokenizer."""
+    return AutoTokenizer.from_pretrained(resolve(name_or_path))
