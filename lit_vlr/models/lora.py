@@ -83,9 +83,6 @@ def add_adapters(model: PreTrainedModel, lora: Lora, targets: Sequence[str], pro
     )
     wrapped = get_peft_model(model, config)
     assert isinstance(wrapped, PeftModel)
-    # Where activations are recomputed and nothing is quantised, peft makes the output of every embedding require
-    # gradients, that of a frozen vision tower too. Non-reentrant checkpointing needs none of it.
-    model.disable_input_require_grads()  # type: ignore[no-untyped-call]
     for module in wrapped.modules():
         if isinstance(module, ModulesToSaveWrapper):
             _train_in_float32(module.modules_to_save["default"])

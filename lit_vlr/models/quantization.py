@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import bitsandbytes as bnb
 import torch
@@ -88,6 +88,8 @@ class Quantization:
 def guard_cpu_kernels(model: nn.Module) -> int:
     """Keep bitsandbytes from repacking 4-bit weights on CPUs with AVX512-BF16; returns how many 4-bit layers there are.
 
+    8-bit layers are kept from losing their scales under DoRA.
+
     The repack happens in the first forward pass without gradients (a validation step). From then on training passes
     have no gradient to their input, so nothing before the language model learns and every attack finds zero, with only
     a UserWarning. Must run after each load.
@@ -95,10 +97,22 @@ def guard_cpu_kernels(model: nn.Module) -> int:
     layers = four_bit_layers(model)
     for layer in layers:
         layer.support_avx512bf16_for_cpu = False
-    if len(layers) < len(quantized_layers(model)):
-        # Each 8-bit layer says in each pass that it casts its input to float16.
-        logging.getLogger("bitsandbytes.autograd._functions").setLevel(logging.ERROR)
+    for layer in quantized_layers(model):
+        if isinstance(layer, bnb.nn.Linear8bitLt):
+            layer.register_forward_pre_hook(_keep_scales)
+            # It says in each pass that it casts its input to float16.
+            logging.getLogger("bitsandbytes.autograd._functions").setLevel(logging.ERROR)
     return len(layers)
+
+
+def _keep_scales(layer: nn.Module, _inputs: object) -> None:
+    """Peft's DoRA, on the CPU, makes an 8-bit weight anew after each pass and loses its scales, which the layer has.
+
+    The weight then says that the scales are still to be taken from it, and the second step fails.
+    """
+    weight: Any = layer.weight
+    if weight.CB is not None and weight.SCB is None:
+        weight.CB = None
 
 
 def quantized_layers(model: nn.Module) -> list[nn.Module]:

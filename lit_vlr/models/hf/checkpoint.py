@@ -9,6 +9,7 @@ from typing import Any
 from transformers import AutoConfig, AutoTokenizer
 
 from lit_vlr.errors import UserError
+from lit_vlr.models.hf.hub import read_config_dict, reading
 from lit_vlr.models.tiny import EMBEDDED, resolve
 
 
@@ -31,21 +32,16 @@ def read_config(name_or_path: str, model_types: Sequence[str], family: str) -> A
     path = resolve(name_or_path)
     if Path(path).is_dir() and not (Path(path) / "config.json").exists():
         raise UserError(f"Expected a checkpoint in {path} but it has no config.json; `name_or_path` is a model folder")
-    try:
-        config = AutoConfig.from_pretrained(path)
-    except (OSError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0]
+    kind = read_config_dict(name_or_path, path)["model_type"]
+    if kind not in model_types:
         raise UserError(
-            f"Expected a model at `name_or_path` {name_or_path!r} but it cannot be read: {reason}"
-        ) from error
-    if config.model_type not in model_types:
-        raise UserError(
-            f"Expected a {family} checkpoint but {name_or_path!r} is of type {config.model_type!r}; use that "
-            "family's class"
+            f"Expected a {family} checkpoint but {name_or_path!r} is of type {kind!r}; use that family's class"
         )
-    return config
+    with reading(name_or_path):
+        return AutoConfig.from_pretrained(path)
 
 
 def read_tokenizer(name_or_path: str) -> Any:  # noqa: ANN401
     """The checkpoint's tokenizer."""
-    return AutoTokenizer.from_pretrained(resolve(name_or_path))
+    with reading(name_or_path):
+        return AutoTokenizer.from_pretrained(resolve(name_or_path))
