@@ -202,7 +202,8 @@ class SelectiveVLM(LightningModule):
     def configure_optimizers(self) -> Any:  # noqa: ANN401 - Lightning's own union
         """The optimiser over what trains, and its schedule."""
         trained = {name: p for name, p in self.named_parameters() if p.requires_grad}
-        return build_optimizer(trained, self.optimisation, int(self.trainer.estimated_stepping_batches))
+        steps = int(self.trainer.estimated_stepping_batches)
+        return build_optimizer(trained, self.optimisation, steps, self.family.tower_of)
 
     def _trained_names(self) -> set[str]:
         return {name for name, p in self.named_parameters() if p.requires_grad} | {"threshold"}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -21,14 +21,15 @@ class Optimisation:
     """AdamW with linear warm-up and cosine decay.
 
     Attributes:
-        optimizer: ``adamw`` is torch's. ``adamw8bit`` holds both moments in 8 bit, by blocks (2 bytes a parameter
-            instead of 8), on any device. The ``paged_`` ones keep the moments in memory that moves to the host when
-            the GPU is full, and exist on a GPU only.
         lr: peak learning rate of the adapters.
         projector_lr: that of the projector; None takes ``lr``.
+        vision_lr: that of the vision tower's adapters; None takes ``lr``.
         weight_decay: decoupled decay; not applied to vectors (norms, biases).
         warmup: share of the steps that the rate grows over.
         final: the rate at the end, as a share of the peak.
+        optimizer: ``adamw`` is torch's. ``adamw8bit`` holds both moments in 8 bit, by blocks (2 bytes a parameter
+            instead of 8), on any device. The ``paged_`` ones keep the moments in memory that moves to the host when
+            the GPU is full, and exist on a GPU only.
 
     Raises:
         UserError: if there is no optimiser of that name.
@@ -38,33 +39,45 @@ class Optimisation:
         2305.14314, section 3 (paged optimisers).
     """
 
-    optimizer: OptimizerName = "adamw"
     lr: float = 2e-4
     projector_lr: float | None = None
+    vision_lr: float | None = None
     weight_decay: float = 0.0
     warmup: float = 0.03
     final: float = 0.05
+    optimizer: OptimizerName = "adamw"
 
     def __post_init__(self) -> None:
         if self.optimizer not in get_args(OptimizerName):
             raise UserError(f"Expected `optimizer` to be one of {get_args(OptimizerName)} but got {self.optimizer!r}")
 
+    def rate(self, tower: str | None) -> float:
+        """The peak learning rate of a tower's parameters.
 
-def build_optimizer(trained: Mapping[str, Tensor], settings: Optimisation, steps: int) -> dict[str, Any]:
+        >>> Optimisation(lr=1e-3, vision_lr=1e-5).rate("vision"), Optimisation(lr=1e-3).rate("projector")
+        (1e-05, 0.001)
+        """
+        own = {"projector": self.projector_lr, "vision": self.vision_lr}.get(tower or "")
+        return self.lr if own is None else own
+
+
+def build_optimizer(
+    trained: Mapping[str, Tensor], settings: Optimisation, steps: int, tower_of: Callable[[str], str | None]
+) -> dict[str, Any]:
     """What ``configure_optimizers`` returns.
 
     Args:
         trained: parameters by name.
         settings: rates.
         steps: optimiser steps of the whole run.
+        tower_of: the tower of a parameter, by its name.
 
     Raises:
         UserError: if the optimiser does not exist on the parameters' device.
     """
-    projector_lr = settings.lr if settings.projector_lr is None else settings.projector_lr
     groups: dict[tuple[float, float], list[Tensor]] = {}
     for name, parameter in trained.items():
-        rate = projector_lr if "projector" in name else settings.lr
+        rate = settings.rate(tower_of(name))
         decay = settings.weight_decay if parameter.dim() > 1 else 0.0
         groups.setdefault((rate, decay), []).append(parameter)
     optimizer = _adamw(

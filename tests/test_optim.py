@@ -21,7 +21,9 @@ def walk(name: str, steps: int = 30) -> tuple[torch.Tensor, torch.optim.Optimize
     """Where a parameter of 4096 and more numbers goes on a bowl."""
     torch.manual_seed(0)
     target, weight = torch.randn(64, 128), nn.Parameter(torch.zeros(64, 128))
-    made = build_optimizer({"w": weight}, Optimisation(name, lr=0.05, warmup=0.0, final=1.0), steps)["optimizer"]
+    made = build_optimizer({"w": weight}, Optimisation(name, lr=0.05, warmup=0.0, final=1.0), steps, lambda name: None)[
+        "optimizer"
+    ]
     for _ in range(steps):
         made.zero_grad()
         ((weight - target) ** 2).sum().backward()
@@ -48,7 +50,7 @@ def test_paging_needs_a_gpu(name: str) -> None:
 @pytest.mark.parametrize("name", ["paged_adamw", "paged_adamw8bit"])
 def test_paged_ones_step_on_a_gpu(name: str) -> None:
     weight = nn.Parameter(torch.ones(64, 128, device="cuda"))
-    made = build_optimizer({"w": weight}, Optimisation(name, lr=0.1), 2)["optimizer"]
+    made = build_optimizer({"w": weight}, Optimisation(optimizer=name, lr=0.1), 2, lambda name: None)["optimizer"]
     (weight**2).sum().backward()
     made.step()
     assert bool((weight < 1).all())
@@ -56,7 +58,7 @@ def test_paged_ones_step_on_a_gpu(name: str) -> None:
 
 def test_exception_name() -> None:
     with pytest.raises(UserError, match=r"Expected `optimizer` to be one of .*'adamw8bit'.* but got 'lion'"):
-        Optimisation("lion")
+        Optimisation(optimizer="lion")
 
 
 @pytest.mark.parametrize("name", ["adamw", "adamw8bit"])
@@ -76,7 +78,7 @@ def test_a_resumed_eight_bit_run_ends_bit_for_bit_where_an_uninterrupted_one_doe
     def fit(epochs: int, resume: Path | None = None) -> Trainer:
         torch.manual_seed(0)
         made = family()
-        module = SelectiveVLM(made, SFT(), Optimisation("adamw8bit", lr=1e-3, warmup=0.0, final=1.0))
+        module = SelectiveVLM(made, SFT(), Optimisation(optimizer="adamw8bit", lr=1e-3, warmup=0.0, final=1.0))
         trainer = Trainer(
             accelerator="cpu",
             devices=1,

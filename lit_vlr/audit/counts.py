@@ -94,7 +94,7 @@ def check_counts(counts: Mapping[str, TowerCounts], bits: Bits, lora: Lora | Non
         AuditError: naming the tower, a layer and the remedy.
     """
     _check_quantised(counts, bits)
-    wanted = {"language": lora is not None, "vision": lora is not None and lora.vision}
+    wanted = {"language": lora is not None and lora.language, "vision": lora is not None and lora.vision}
     for tower, found in counts.items():
         if found.adapted and not wanted.get(tower, False):
             raise AuditError(

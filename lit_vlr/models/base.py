@@ -51,6 +51,10 @@ class ModelFamily(nn.Module, ABC):
         """Whether prompts can be laid out at once; False where tokenizer and configuration are still on a hub."""
         return True
 
+    def tower_of(self, parameter: str) -> str | None:
+        """Which part of the model a parameter is of, by its name; learning rates differ by it."""
+        return "projector" if "projector" in parameter else None
+
     @abstractmethod
     def load(self, device: torch.device) -> None:
         """Load, quantise, add adapters. A second call does nothing."""

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from torch import Tensor
 from transformers import LogitsProcessorList
 
 from lit_vlr.models.base import Generated
@@ -19,6 +18,7 @@ def generate_answers(
     inputs: Mapping[str, Any],
     max_new_tokens: int,
     watch: TokenStatistics,
+    end: int,
 ) -> Generated:
     """Generate and read the answers off; what stands behind an end token counts nowhere.
 
@@ -28,21 +28,25 @@ def generate_answers(
         inputs: what ``generate`` takes, with left-padded ``input_ids`` (B, T').
         max_new_tokens: bound on the answer.
         watch: a fresh one; it chooses the tokens.
+        end: the token that ends a trained answer.
 
     Returns:
         Answers of the B rows.
     """
+    ends = _end_tokens(base, tokenizer, end)
+    pad = ends[0] if tokenizer.pad_token_id is None else tokenizer.pad_token_id
     ids = base.generate(
         **inputs,
+        eos_token_id=ends,
         do_sample=False,
         max_new_tokens=max_new_tokens,
         logits_processor=LogitsProcessorList([watch]),
-        pad_token_id=tokenizer.pad_token_id,
+        pad_token_id=pad,
     )
     new = ids[:, inputs["input_ids"].shape[1] :]
-    ended = torch.isin(new, _end_tokens(base, tokenizer).to(new.device)).int()
+    ended = torch.isin(new, torch.tensor(ends, device=new.device)).int()
     mask = ended.cumsum(1) - ended == 0  # up to and with the end token
-    tokens = new.masked_fill(~mask, tokenizer.pad_token_id)
+    tokens = new.masked_fill(~mask, pad)
     # On some devices transformers runs a step beyond the end before it notices.
     steps = Steps(*(statistic[:, : new.shape[1]].masked_fill(~mask, 0.0) for statistic in watch.steps()))
     texts = tokenizer.batch_decode(tokens, skip_special_tokens=True)
@@ -56,11 +60,11 @@ def generate_answers(
     )
 
 
-def _end_tokens(base: Any, tokenizer: Any) -> Tensor:  # noqa: ANN401
+def _end_tokens(base: Any, tokenizer: Any, end: int) -> list[int]:  # noqa: ANN401
     """Every token that ends an answer: the one that is trained on, and those that generation stops at.
 
     Chat models have several, and the tokenizer knows one of them.
     """
     stops = base.generation_config.eos_token_id
     listed = stops if isinstance(stops, list) else [] if stops is None else [stops]
-    return torch.tensor([tokenizer.eos_token_id, *listed])
+    return list(dict.fromkeys([end, tokenizer.eos_token_id, *listed]))

@@ -30,11 +30,12 @@ class Lora:
         vision: also put adapters on the vision tower. Adversarial training needs it: with a frozen tower what the
             attack has destroyed there cannot be read back.
         projector: train the projector, in full.
+        language: put adapters on the language model.
         rslora: rank-stabilised scale.
         dora: weight-decomposed updates.
 
     Raises:
-        UserError: for a rank below 1 or a dropout outside of [0, 1).
+        UserError: for a rank below 1, a dropout outside of [0, 1), or neither language model nor vision tower.
 
     Reference:
         Hu et al., LoRA, arXiv 2106.09685, section 4.1; Kalajdzievski, rsLoRA, arXiv 2312.03732, section 3; Liu et al.,
@@ -46,6 +47,7 @@ class Lora:
     dropout: float = 0.05
     vision: bool = False
     projector: bool = True
+    language: bool = True
     rslora: bool = False
     dora: bool = False
 
@@ -54,6 +56,8 @@ class Lora:
             raise UserError(f"Expected `r` of at least 1 but got {self.r}; `lora: null` trains no adapters")
         if not 0 <= self.dropout < 1:
             raise UserError(f"Expected `dropout` in [0, 1) but got {self.dropout}")
+        if not (self.language or self.vision):
+            raise UserError("Expected adapters on `language` or `vision` but both are false; `lora: null` trains none")
 
 
 def add_adapters(model: PreTrainedModel, lora: Lora, targets: Sequence[str], projector: Sequence[str]) -> PeftModel:

@@ -50,7 +50,7 @@ def test_pixel_values_equal_the_saved_processors(plain: Llava) -> None:
     processor = AutoProcessor.from_pretrained(TINY_LLAVA)
     pictures = [(image.permute(1, 2, 0) * 255).round().to(torch.uint8).numpy() for image in rows.images]
     expected = processor.image_processor(pictures, return_tensors="pt")["pixel_values"]
-    torch.testing.assert_close(plain.pixel_values(rows.images), expected, atol=1e-5, rtol=0)
+    torch.testing.assert_close(plain.pixel_inputs(list(rows.images))["pixel_values"], expected, atol=1e-5, rtol=0)
 
 
 def test_generation_and_confidence_do_not_depend_on_the_batch(quantized: Llava) -> None:
@@ -168,7 +168,7 @@ def test_exception_other_architecture(tmp_path) -> None:
 @pytest.mark.parametrize("prompt", ["{question}", "<image> what?", "<image><image>{question}"])
 def test_exception_prompt(prompt: str) -> None:
     with pytest.raises(UserError, match=r"Expected `prompt` with one <image> and a \{question\}"):
-        Llava(prompt=prompt)
+        Llava("tiny-llava", prompt=prompt)
 
 
 def test_gradient_checkpointing_changes_no_gradient() -> None:

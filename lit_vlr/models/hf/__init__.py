@@ -2,6 +2,7 @@
 
 from lit_vlr.models.hf.family import TransformersFamily
 from lit_vlr.models.hf.features import ImageFeatures
+from lit_vlr.models.hf.layout import Layout
 from lit_vlr.models.hf.towers import Towers
 
-__all__ = ["ImageFeatures", "Towers", "TransformersFamily"]
+__all__ = ["ImageFeatures", "Layout", "Towers", "TransformersFamily"]

@@ -1,4 +1,4 @@
-"""Reading what a checkpoint says of itself: configuration and tokenizer, before and without its weights."""
+"""Reading what a checkpoint says of itself, before and without its weights."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from lightning.pytorch.utilities import rank_zero_warn
 from transformers import AutoConfig, AutoTokenizer
+from transformers.image_processing_base import ImageProcessingMixin
 
 from lit_vlr.errors import UserError
 from lit_vlr.models.hf.hub import read_config_dict, reading
@@ -45,3 +47,18 @@ def read_tokenizer(name_or_path: str) -> Any:  # noqa: ANN401
     """The checkpoint's tokenizer."""
     with reading(name_or_path):
         return AutoTokenizer.from_pretrained(resolve(name_or_path))
+
+
+def read_preprocessing(name_or_path: str) -> dict[str, Any]:
+    """What the checkpoint's image processor is configured with; empty, with a warning, if it has none.
+
+    The processor itself is not made: several cannot be without torchvision.
+    """
+    try:
+        found, _ = ImageProcessingMixin.get_image_processor_dict(resolve(name_or_path))
+    except (OSError, ValueError):
+        rank_zero_warn(
+            f"{name_or_path} has no image processor configuration; the family's usual sizes and channel means are used"
+        )
+        return {}
+    return dict(found)

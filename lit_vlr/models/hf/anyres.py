@@ -1,0 +1,73 @@
+"""Families that look at a picture as a whole and at tiles of it: LLaVA-NeXT and LLaVA-OneVision."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from transformers.image_processing_utils import select_best_resolution
+from transformers.models.llava_next.modeling_llava_next import unpad_image
+
+from lit_vlr.models.hf.square import SquareFamily
+from lit_vlr.models.pixels import pad_to, resize, split
+
+
+class AnyResolutionFamily(SquareFamily):
+    """One tile of the whole picture, squeezed; then, of the picture fitted into the best of some grids, its tiles.
+
+    The same pixels feed both, so what is attacked is the canvas that they are made of. A picture that is larger than
+    the grid is brought to the grid's size first.
+    """
+
+    @property
+    def tile(self) -> int:
+        """Side of a tile."""
+        return int(self.config.vision_config.image_size)
+
+    def grid(self, height: int, width: int) -> tuple[int, int]:
+        """Height and width of the best grid for a picture, in pixels."""
+        rows, columns = select_best_resolution((height, width), self.config.image_grid_pinpoints)
+        return int(rows), int(columns)
+
+    def fitted(self, height: int, width: int) -> tuple[int, int]:
+        """Height and width of a picture that fills its grid in one direction."""
+        rows, columns = self.grid(height, width)
+        if columns / width < rows / height:
+            return min(-int(-height * (columns / width) // 1), rows), columns
+        return rows, min(-int(-width * (rows / height) // 1), columns)
+
+    def canvas_size(self, height: int, width: int) -> tuple[int, int]:
+        """The picture's own size, unless it is larger than its grid."""
+        if self._image_size is not None:
+            return (self._image_size, self._image_size) if isinstance(self._image_size, int) else self._image_size
+        fitted = self.fitted(height, width)
+        return fitted if fitted[0] < height else (height, width)
+
+    def pixel_inputs(self, images: Sequence[Tensor]) -> dict[str, Tensor]:
+        """Tiles of all pictures, (ΣT, 3, S, S), the whole picture first; and the size of each picture, (B, 2)."""
+        tiles = []
+        for image in images:
+            height, width = image.shape[-2:]
+            whole = resize(image, self.tile, self.tile, self.resample)
+            fitted = resize(image, *self.fitted(height, width), self.resample)
+            tiles += [whole[None], split(pad_to(fitted, *self.grid(height, width)), self.tile)]
+        sizes = torch.tensor([image.shape[-2:] for image in images], device=images[0].device)
+        return {"pixel_values": self.normalise(torch.cat(tiles)), "image_sizes": sizes}
+
+    def image_text(self, height: int, width: int) -> str:
+        """One placeholder a feature: of the whole, of the tiles without their padding, and a newline a row."""
+        side = self.tile // self.config.vision_config.patch_size
+        rows, columns = (length // self.tile * side for length in self.grid(height, width))
+        kept = unpad_image(torch.empty(1, rows, columns, device="meta"), (height, width))  # type: ignore[no-untyped-call]
+        rows, columns = self.shrunk(kept.shape[1], kept.shape[2], side)
+        return self.placeholder * (self.base_tokens(side) + rows * (columns + 1))
+
+    @abstractmethod
+    def base_tokens(self, side: int) -> int:
+        """Features of the whole picture's tile of ``side²`` patches."""
+
+    def shrunk(self, rows: int, columns: int, side: int) -> tuple[int, int]:
+        """Rows and columns of the tiles' features that are left."""
+        return rows, columns

@@ -1,0 +1,51 @@
+"""Families whose pictures become one square each."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lit_vlr.errors import UserError
+from lit_vlr.models.hf.family import TransformersFamily
+from lit_vlr.models.hf.towers import Towers
+
+
+class SquareFamily(TransformersFamily):
+    """A vision tower of one resolution, ``multi_modal_projector``, ``language_model``: LLaVA's layout."""
+
+    vision_targets = r".*vision_tower\..*\.(patch_embedding|q_proj|k_proj|v_proj|out_proj|fc1|fc2)"
+
+    @property
+    def towers(self) -> Towers:
+        """LLaVA's names."""
+        return Towers(("model.vision_tower",), ("model.multi_modal_projector",), ("model.language_model",))
+
+    def check_config(self, config: Any) -> None:  # noqa: ANN401
+        """A picture has to be whole patches."""
+        side = config.vision_config.image_size / config.vision_config.patch_size
+        if not math.isclose(side, round(side)):
+            raise UserError(f"Expected a picture of whole patches but {self.name_or_path!r} has {side:.2f} a side")
+
+    @property
+    def side(self) -> int:
+        """Side of the square."""
+        if isinstance(self._image_size, tuple):
+            raise UserError(f"Expected `image_size` as one number but got {self._image_size}; {self.title} has squares")
+        return int(self._image_size or self.config.vision_config.image_size)
+
+    @property
+    def patches(self) -> int:
+        """Patches of the square."""
+        return int(self.side // self.config.vision_config.patch_size) ** 2
+
+    def canvas_size(self, height: int, width: int) -> tuple[int, int]:
+        """The square."""
+        return self.side, self.side
+
+    def pixel_inputs(self, images: Sequence[Tensor]) -> dict[str, Tensor]:
+        """Normalised squares, (B, 3, S, S)."""
+        return {"pixel_values": self.normalise(torch.stack([self.canvas(image) for image in images]))}
