@@ -21,9 +21,8 @@ def walk(name: str, steps: int = 30) -> tuple[torch.Tensor, torch.optim.Optimize
     """Where a parameter of 4096 and more numbers goes on a bowl."""
     torch.manual_seed(0)
     target, weight = torch.randn(64, 128), nn.Parameter(torch.zeros(64, 128))
-    made = build_optimizer({"w": weight}, Optimisation(name, lr=0.05, warmup=0.0, final=1.0), steps, lambda name: None)[
-        "optimizer"
-    ]
+    settings = Optimisation(optimizer=name, lr=0.05, warmup=0.0, final=1.0)
+    made = build_optimizer({"w": weight}, settings, steps, lambda name: None)["optimizer"]
     for _ in range(steps):
         made.zero_grad()
         ((weight - target) ** 2).sum().backward()

@@ -10,7 +10,13 @@ from torch import Tensor
 
 from lit_vlr.audit.counts import check_counts, check_kernels, count_towers
 from lit_vlr.audit.gradients import check_flow, gradient_flow, untouched
-from lit_vlr.audit.inputs import check_pixels, check_placeholders, check_rope_inputs, needs_rope_inputs
+from lit_vlr.audit.inputs import (
+    check_pixels,
+    check_placeholders,
+    check_precision,
+    check_rope_inputs,
+    needs_rope_inputs,
+)
 from lit_vlr.audit.memory import check_memory, estimate, saved_by_autograd
 from lit_vlr.audit.table import AuditReport, print_report
 from lit_vlr.models.hf import TransformersFamily
@@ -42,6 +48,7 @@ class FitAudit(Callback):
         assert isinstance(pl_module, SelectiveVLM)
         family = pl_module.family
         self._due = isinstance(family, TransformersFamily)
+        check_precision(trainer.precision, trainer.precision_plugin.convert_input(torch.zeros(1)).dtype)
         if isinstance(family, TransformersFamily):
             check_kernels(family.base)
             check_counts(count_towers(family.base, family.towers.of), family.quantization.bits, family.lora)

@@ -128,11 +128,9 @@ def _check_quantised(counts: Mapping[str, TowerCounts], bits: Bits) -> None:
                     "`quantization_skip`"
                 )
         elif found.quantised:
-            asked = (
-                "nothing quantised with `quantization.bits` 16" if bits == 16 else "the language model quantised only"
-            )
+            asked = "nothing with `quantization.bits` 16" if bits == 16 else "nothing but the language model"
             raise AuditError(
-                f"Expected {asked} but {len(found.quantised)} layers of `{tower}` are, such as {found.quantised[0]}; "
+                f"Expected {asked} to be quantised but {len(found.quantised)} layers of `{tower}` are, such as {found.quantised[0]}; "
                 "skip lists are anchored: write `.*vision_tower`, not `vision_tower`"
             )
 

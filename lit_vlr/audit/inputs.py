@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from lit_vlr.errors import AuditError
@@ -23,6 +24,23 @@ def check_pixels(images: Tensor | Sequence[Tensor]) -> tuple[float, float]:
     except (TypeError, ValueError) as error:
         raise AuditError(str(error)) from error
     return float(min(part.min() for part in read)), float(max(part.max() for part in read))
+
+
+def check_precision(name: str | None, dtype: torch.dtype) -> None:
+    """Check that the Trainer leaves float32 pixels as they are; it casts a batch before any callback sees it.
+
+    Args:
+        name: the Trainer's precision.
+        dtype: what it makes of a float32 tensor.
+
+    Raises:
+        AuditError: otherwise.
+    """
+    if dtype != torch.float32:
+        raise AuditError(
+            f"Expected a precision that leaves pixels in float32 but `--trainer.precision {name}` casts them to "
+            f"{str(dtype).removeprefix('torch.')}, in which a small eps is lost; use bf16-mixed or 32-true"
+        )
 
 
 def check_placeholders(ids: Tensor, image_token: int, features: Sequence[int], what: str, uids: Sequence[str]) -> None:
