@@ -130,8 +130,8 @@ def _check_quantised(counts: Mapping[str, TowerCounts], bits: Bits) -> None:
         elif found.quantised:
             asked = "nothing with `quantization.bits` 16" if bits == 16 else "nothing but the language model"
             raise AuditError(
-                f"Expected {asked} to be quantised but {len(found.quantised)} layers of `{tower}` are, such as {found.quantised[0]}; "
-                "skip lists are anchored: write `.*vision_tower`, not `vision_tower`"
+                f"Expected {asked} to be quantised but {len(found.quantised)} layers of `{tower}` are, such as "
+                f"{found.quantised[0]}; skip lists are anchored: write `.*vision_tower`, not `vision_tower`"
             )
 
 

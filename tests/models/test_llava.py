@@ -153,6 +153,12 @@ def test_an_empty_question_is_refused(plain: Llava, question: str) -> None:
         plain.collate([Sample("mine/1", picture, "i", question, ())], [""])
 
 
+def test_exception_missing_model(monkeypatch) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)  # else it is tried for twenty seconds
+    with pytest.raises(UserError, match=r"Expected a model at `name_or_path` 'no/such-model'"):
+        Llava("no/such-model").load(torch.device("cpu"))  # constructing it asks no hub
+
+
 def test_exception_folder_without_config(tmp_path) -> None:
     with pytest.raises(UserError, match=r"no config.json"):
         Llava(str(tmp_path))

@@ -10,6 +10,7 @@ from torch import Tensor
 from transformers.image_processing_utils import select_best_resolution
 from transformers.models.llava_next.modeling_llava_next import unpad_image
 
+from lit_vlr.models.hf.family import TransformersFamily
 from lit_vlr.models.hf.square import SquareFamily
 from lit_vlr.models.pixels import pad_to, resize, split
 
@@ -17,8 +18,7 @@ from lit_vlr.models.pixels import pad_to, resize, split
 class AnyResolutionFamily(SquareFamily):
     """One tile of the whole picture, squeezed; then, of the picture fitted into the best of some grids, its tiles.
 
-    The same pixels feed both, so what is attacked is the canvas that they are made of. A picture that is larger than
-    the grid is brought to the grid's size first.
+    The same pixels feed both, so what is attacked is the canvas that they are made of.
     """
 
     @property
@@ -39,11 +39,8 @@ class AnyResolutionFamily(SquareFamily):
         return rows, min(-int(-width * (rows / height) // 1), columns)
 
     def canvas_size(self, height: int, width: int) -> tuple[int, int]:
-        """The picture's own size, unless it is larger than its grid."""
-        if self._image_size is not None:
-            return (self._image_size, self._image_size) if isinstance(self._image_size, int) else self._image_size
-        fitted = self.fitted(height, width)
-        return fitted if fitted[0] < height else (height, width)
+        """The picture's own size, also where it is larger than its grid: how many features it has depends on it."""
+        return TransformersFamily.canvas_size(self, height, width)
 
     def pixel_inputs(self, images: Sequence[Tensor]) -> dict[str, Tensor]:
         """Tiles of all pictures, (ΣT, 3, S, S), the whole picture first; and the size of each picture, (B, 2)."""
