@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .PHONY: demo test lint types wheel results modes base-model clean
-.PHONY: bench-abstainer bench-attacks bench-aurc bench-guarantee bench-perturbations bench-training bench-vqa
+.PHONY: bench-abstainer bench-attacks bench-aurc bench-guarantee bench-memory bench-perturbations bench-training bench-vqa
 
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -50,6 +50,9 @@ bench-aurc: $(INSTALLED)    ## time of AURC of a million answers beside one args
 
 bench-guarantee: $(INSTALLED)   ## how often a promised risk is broken in domain, out of it and under attack
 	$(BIN)/python -m benchmarks.guarantee_ood
+
+bench-memory: $(INSTALLED)      ## peak memory and time of a QLoRA step beside plain transformers and peft; 7B on a GPU
+	$(BIN)/python -m benchmarks.memory
 
 bench-perturbations: $(INSTALLED)   ## time of every perturbation, forward and backward
 	$(BIN)/python -m benchmarks.perturbation_cost
