@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import socket
 from dataclasses import fields
 from itertools import product
 from pathlib import Path
@@ -14,8 +15,10 @@ from jsonargparse import ArgumentParser
 from lightning.pytorch import Callback
 
 import lit_vlr.confidence
+import lit_vlr.models
 from lit_vlr.lightning_cli import VLRCLI
-from lit_vlr.models import Sampling
+from lit_vlr.models import ModelFamily, Sampling
+from lit_vlr.module import SelectiveVLM
 from lit_vlr.optim import Optimisation
 from lit_vlr_callbacks.attacks import PGD
 from tests._tiny import CONFIGS, MAIN_JOB
@@ -46,9 +49,76 @@ def test_the_main_job_parses_for_every_verb(verb: str) -> None:
     assert "lit_vlr_callbacks.AdversarialTraining" in [c.class_path for c in config.trainer.callbacks]
 
 
-@pytest.mark.parametrize("names", list(product(*KINDS.values())))
+@pytest.mark.parametrize("names", list(product(["model/tiny_llava"], *list(KINDS.values())[1:])))
 def test_every_combination_parses(names: tuple[str, ...]) -> None:
     parse("fit", ("base", *names))
+
+
+class MakeOnly(VLRCLI):
+    """Makes everything and runs nothing."""
+
+    def _run_subcommand(self, subcommand: str) -> None:
+        pass
+
+
+@pytest.fixture
+def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*args: object) -> None:
+        raise AssertionError("a configuration is checked without a hub")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+
+
+@pytest.mark.usefixtures("no_network")
+@pytest.mark.parametrize("model", KINDS["model"])
+def test_every_model_is_made_without_a_hub(model: str) -> None:
+    given = yaml.safe_load((CONFIGS / f"{model}.yaml").read_text())["model"]
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_class_arguments(SelectiveVLM, "model")
+    objective = {"objective": {"class_path": "lit_vlr.objectives.SFT"}}
+    made = parser.instantiate(parser.parse_object({"model": {**objective, **given}})).model
+    assert type(made.family).__name__ == given["family"]["class_path"].rsplit(".", 1)[1]
+    assert made.family.name_or_path == given["family"]["init_args"]["name_or_path"]
+    assert made.family.is_local == (model == "model/tiny_llava")
+    assert made.max_new_tokens == given["max_new_tokens"]
+
+
+@pytest.mark.usefixtures("no_network")
+def test_the_command_line_makes_a_hub_model_without_a_hub(tmp_path: Path) -> None:
+    # Also with a confidence that has to see the tokenizer: it is checked when that is there.
+    qwen, p_true = "model/qwen2_5_vl_7b", "confidence/p_true"
+    names = ("base", qwen, "data/scenes", "objective/sft", "attack/linf_pgd", "experiment/qlora", p_true)
+    files = [part for name in names for part in ("--config", str(CONFIGS / f"{name}.yaml"))]
+    made = MakeOnly.run(["fit", *files, f"--trainer.default_root_dir={tmp_path}", "--trainer.accelerator=cpu"]).model
+    assert isinstance(made.family, lit_vlr.models.Qwen25VL)
+    rates = [made.optimisation.rate(tower) for tower in ("language", "projector", "vision")]
+    assert rates == [2e-4, 2e-5, 2e-5]
+
+
+@pytest.mark.usefixtures("no_network")
+def test_a_hub_models_configuration_is_printed_without_a_hub(capsys: pytest.CaptureFixture[str]) -> None:
+    names = ("base", "model/qwen2_5_vl_7b", "data/scenes", "objective/sft")
+    files = [part for name in names for part in ("--config", str(CONFIGS / f"{name}.yaml"))]
+    with pytest.raises(SystemExit) as ended:
+        VLRCLI.run(["fit", *files, "--print_config"])
+    assert not ended.value.code
+    shown = yaml.safe_load(capsys.readouterr().out)["model"]["family"]["init_args"]
+    assert shown["name_or_path"] == "Qwen/Qwen2.5-VL-7B-Instruct"
+    assert shown["max_length"] is None
+    assert shown["lora"]["language"] is True
+
+
+def test_every_family_has_a_file() -> None:
+    named = {
+        yaml.safe_load((CONFIGS / f"{f}.yaml").read_text())["model"]["family"]["class_path"].rsplit(".", 1)[1]
+        for f in KINDS["model"]
+    }
+    families = {
+        n
+        for n, c in vars(lit_vlr.models).items()
+        if inspect.isclass(c) and issubclass(c, ModelFamily) and not inspect.isabstract(c)
+    }
+    assert families <= named
 
 
 CONFIDENCES = [f for f in FILES if f.startswith("confidence/")]

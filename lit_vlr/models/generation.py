@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
+from torch import nn
 from transformers import LogitsProcessorList
 
 from lit_vlr.models.base import Generated
@@ -35,14 +37,15 @@ def generate_answers(
     """
     ends = _end_tokens(base, tokenizer, end)
     pad = ends[0] if tokenizer.pad_token_id is None else tokenizer.pad_token_id
-    ids = base.generate(
-        **inputs,
-        eos_token_id=ends,
-        do_sample=False,
-        max_new_tokens=max_new_tokens,
-        logits_processor=LogitsProcessorList([watch]),
-        pad_token_id=pad,
-    )
+    with evaluating(base):
+        ids = base.generate(
+            **inputs,
+            eos_token_id=ends,
+            do_sample=False,
+            max_new_tokens=max_new_tokens,
+            logits_processor=LogitsProcessorList([watch]),
+            pad_token_id=pad,
+        )
     new = ids[:, inputs["input_ids"].shape[1] :]
     ended = torch.isin(new, torch.tensor(ends, device=new.device)).int()
     mask = ended.cumsum(1) - ended == 0  # up to and with the end token
@@ -58,6 +61,22 @@ def generate_answers(
         token_entropy=steps.entropy,
         token_margin=steps.margin,
     )
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Hold a model in eval mode, and give every module its own mode back.
+
+    In train mode with gradient checkpointing transformers drops the cache but goes on feeding one token at a time: each
+    token is then chosen without the prompt, with no more than a log line.
+    """
+    before = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, training in before:
+            module.training = training
 
 
 def _end_tokens(base: Any, tokenizer: Any, end: int) -> list[int]:  # noqa: ANN401

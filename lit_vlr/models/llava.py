@@ -23,8 +23,8 @@ class Llava(SquareFamily):
 
     @property
     def image_tokens(self) -> int:
-        """Placeholders a picture takes: one a patch, and one for the class token where that is kept."""
-        return self.patches + (0 if self.config.vision_feature_select_strategy == "default" else 1)
+        """Placeholders a picture takes."""
+        return self.patches + self.kept
 
     def image_text(self, height: int, width: int) -> str:
         """One placeholder a feature."""

@@ -14,7 +14,3 @@ class LlavaNext(AnyResolutionFamily):
 
     title = "LLaVA-NeXT"
     model_types = ("llava_next",)
-
-    def base_tokens(self, side: int) -> int:
-        """One a patch, and one for the class token where that is kept."""
-        return side * side + (0 if self.config.vision_feature_select_strategy == "default" else 1)

@@ -19,10 +19,6 @@ class LlavaOnevision(AnyResolutionFamily):
     default_mean = (0.5, 0.5, 0.5)
     default_std = (0.5, 0.5, 0.5)
 
-    def base_tokens(self, side: int) -> int:
-        """One a patch: SigLIP has no class token."""
-        return side * side
-
     def shrunk(self, rows: int, columns: int, side: int) -> tuple[int, int]:
         """At most about as many as ``anyres_max_9`` says, 9 tiles' worth."""
         most = int(self.config.vision_aspect_ratio.removeprefix("anyres_max_"))

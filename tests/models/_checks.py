@@ -89,8 +89,13 @@ def pixels(made: TransformersFamily, name: str, folder: Path, size: tuple[int, i
     return float(parts.max()), float(difference[whole].max())
 
 
-def parity(made: TransformersFamily, name: str, folder: Path, *sizes: tuple[int, int]) -> tuple[float, float]:
-    """Largest difference of answer logits, and of losses, between a padded batch and plain rows; prompts are equal."""
+def parity(
+    made: TransformersFamily, name: str, folder: Path, *sizes: tuple[int, int], own_pixels: bool = True
+) -> tuple[float, float]:
+    """Largest difference of answer logits, and of losses, between a padded batch and plain rows; prompts are equal.
+
+    With ``own_pixels`` plain transformers gets the pixels of `pixel_inputs`: all but their rounding is compared.
+    """
     rows = batch(made, *sizes)
     with torch.no_grad():
         output = made(rows)
@@ -100,6 +105,8 @@ def parity(made: TransformersFamily, name: str, folder: Path, *sizes: tuple[int,
         assert isinstance(sample.image, np.ndarray)
         row = reference.inputs(name, folder, made.prompt, sample.question, sample.image)
         assert row["input_ids"][0].tolist() == rows.prompt_ids[i][rows.prompt_mask[i].bool()].tolist()
+        if own_pixels:
+            row["pixel_values"] = made.pixel_inputs([rows.images[i]])["pixel_values"].reshape(row["pixel_values"].shape)
         answer = made.answer_tokens(rows.targets[i])
         expected = reference.answer_logits(reference_model(folder), row, answer)
         logit = max(logit, float((output.answer_logits[output.answer_rows == i] - expected).abs().max()))

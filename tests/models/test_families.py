@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import lit_vlr.models
-from lit_vlr.models import Lora
+from lit_vlr.models import Lora, Quantization
 from lit_vlr.models.hf import TransformersFamily
 from tests.models import _checks as checks
 from tests.models._checkpoints import MAKERS, save
@@ -49,10 +49,9 @@ def test_pixels_equal_the_image_processors(plain: TransformersFamily, name: str,
 
 
 def test_prompts_logits_and_losses_equal_plain_transformers(plain: TransformersFamily, name: str, folder: Path) -> None:
-    size = checks.UNCHANGED.get(name, (16, 16))
-    bound = 0.02 if name in checks.UNCHANGED else LOGIT  # the tile of the whole picture is resized
-    assert max(checks.parity(plain, name, folder, size, size)) < bound
-    assert max(checks.parity(plain, name, folder, *MIXED)) < 0.05
+    assert max(checks.parity(plain, name, folder, *MIXED)) < LOGIT
+    # With pictures that Pillow has resized and rounded, on random weights.
+    assert max(checks.parity(plain, name, folder, *MIXED, own_pixels=False)) < 0.05
 
 
 def test_the_gradient_reaches_every_pixel_through_four_bit_weights(quantized: TransformersFamily) -> None:
@@ -77,6 +76,19 @@ def test_vision_gets_adapters_if_asked_and_language_none_if_not(name: str, folde
 def test_generation_does_not_depend_on_the_batch(plain: TransformersFamily, quantized: TransformersFamily) -> None:
     assert checks.batch_effect(plain, *MIXED) < 1e-4
     assert checks.batch_effect(quantized, *MIXED) < 1e-4
+
+
+def test_generation_in_training_mode_sees_the_prompt(plain: TransformersFamily, name: str, folder: Path) -> None:
+    # With checkpointing transformers drops the cache in train mode, and answers without the prompt.
+    torch.manual_seed(0)
+    made = getattr(lit_vlr.models, name)(
+        str(folder), Quantization(bits=16), Lora(r=4, dropout=0.5), gradient_checkpointing=True
+    )
+    made.load(torch.device("cpu"))
+    made.train()
+    rows = checks.batch(plain, *MIXED)
+    assert made.generate(rows, 6).texts == plain.generate(rows, 6).texts  # a new LoRA changes nothing
+    assert all(module.training for module in made.modules())
 
 
 def test_generated_tokens_have_their_teacher_forced_probability(plain: TransformersFamily) -> None:

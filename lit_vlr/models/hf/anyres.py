@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections.abc import Sequence
 
 import torch
@@ -54,16 +53,12 @@ class AnyResolutionFamily(SquareFamily):
         return {"pixel_values": self.normalise(torch.cat(tiles)), "image_sizes": sizes}
 
     def image_text(self, height: int, width: int) -> str:
-        """One placeholder a feature: of the whole, of the tiles without their padding, and a newline a row."""
+        """One placeholder a feature: the whole, the tiles without their padding, a newline a row."""
         side = self.tile // self.config.vision_config.patch_size
         rows, columns = (length // self.tile * side for length in self.grid(height, width))
         kept = unpad_image(torch.empty(1, rows, columns, device="meta"), (height, width))  # type: ignore[no-untyped-call]
         rows, columns = self.shrunk(kept.shape[1], kept.shape[2], side)
-        return self.placeholder * (self.base_tokens(side) + rows * (columns + 1))
-
-    @abstractmethod
-    def base_tokens(self, side: int) -> int:
-        """Features of the whole picture's tile of ``side²`` patches."""
+        return self.placeholder * (side * side + self.kept + rows * (columns + 1))
 
     def shrunk(self, rows: int, columns: int, side: int) -> tuple[int, int]:
         """Rows and columns of the tiles' features that are left."""

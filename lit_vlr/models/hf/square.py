@@ -25,7 +25,12 @@ class SquareFamily(TransformersFamily):
         return Towers(("model.vision_tower",), ("model.multi_modal_projector",), ("model.language_model",))
 
     def check_config(self, config: Any) -> None:  # noqa: ANN401
-        """A picture has to be whole patches."""
+        """A picture has to be a square of whole patches."""
+        if config.vision_config.model_type == "pixtral":
+            raise UserError(
+                f"Expected a vision tower of one resolution but {self.name_or_path!r} has Pixtral's; use Qwen2-VL, "
+                "LLaVA-NeXT or another family for pictures at their own"
+            )
         side = config.vision_config.image_size / config.vision_config.patch_size
         if not math.isclose(side, round(side)):
             raise UserError(f"Expected a picture of whole patches but {self.name_or_path!r} has {side:.2f} a side")
@@ -41,6 +46,15 @@ class SquareFamily(TransformersFamily):
     def patches(self) -> int:
         """Patches of the square."""
         return int(self.side // self.config.vision_config.patch_size) ** 2
+
+    @property
+    def kept(self) -> int:
+        """Features that LLaVA's projector gets beside those of the patches: the first is dropped under ``default``.
+
+        CLIP's first feature is its class token; SigLIP has none, and then loses a patch.
+        """
+        first = 0 if self.config.vision_config.model_type.startswith("siglip") else 1
+        return first - (self.config.vision_feature_select_strategy == "default")
 
     def canvas_size(self, height: int, width: int) -> tuple[int, int]:
         """The square."""
