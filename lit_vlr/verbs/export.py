@@ -117,6 +117,8 @@ def _check_folder(out: Path, checkpoint: Path, overwrite: bool) -> None:
         raise UserError(f"Expected --out to be a folder but {out} is a file")
     if checkpoint.resolve().is_relative_to(out.resolve()):
         raise UserError(f"Expected --out outside of the run but {checkpoint} lies in {out}, which would be replaced")
+    if any(place.is_relative_to(out.resolve()) for place in (Path.cwd(), Path.home())):
+        raise UserError(f"Expected --out as a folder of its own but {out} holds the working or the home directory")
     if out.is_dir() and any(out.iterdir()) and not overwrite:
         raise UserError(f"Expected --out to be new or empty but {out} is not; choose another, or add --overwrite")
 

@@ -83,6 +83,11 @@ def lack(folder: Path) -> None:
     save_file(weights, folder / "model.safetensors", {"format": "pt"})
 
 
+def other_shape(folder: Path) -> None:
+    text = json.loads((folder / "config.json").read_text())["text_config"]
+    edit(folder, text_config=text | {"intermediate_size": text["intermediate_size"] // 2})
+
+
 PLANTED: dict[str, tuple[Callable[[Path], object], str]] = {
     "missing shard": (
         lambda folder: shard(folder)[1].unlink(),
@@ -100,11 +105,12 @@ PLANTED: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "LFS pointer": (pointer, r"it is a Git LFS pointer; run `git lfs pull`"),
     "missing tensors": (lack, r"1 are missing, such as .*projector.*, and would be random; .*download both again"),
+    "other shapes": (other_shape, r"its weights have other shapes than its config.json says; .*download both again"),
     "no model type": (lambda folder: edit(folder, model_type=None), r"no model_type; give one that"),
     "config is no JSON": (lambda folder: (folder / "config.json").write_text("{"), r"cannot be read: .*config.json"),
     "other family": (
         lambda folder: edit(folder, model_type="qwen2_vl"),
-        r"Expected a LLaVA checkpoint but .* is of type 'qwen2_vl'; use that family's class",
+        r"Expected a LLaVA checkpoint but .* is of type 'qwen2_vl'; use lit_vlr.models.Qwen2VL$",
     ),
     "unknown type": (
         lambda folder: edit(folder, model_type="llava_9000"),

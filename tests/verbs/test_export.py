@@ -166,6 +166,7 @@ def test_a_killed_export_leaves_nothing_under_the_name_and_can_be_done_again(
     [
         (["--checkpoint", "nowhere.ckpt", "--out", "x"], "Expected a checkpoint at nowhere.ckpt but there is no such"),
         (["--checkpoint", "c/best.ckpt", "--out", "c"], "Expected --out outside of the run but c/best.ckpt lies in c"),
+        (["--checkpoint", "/a.ckpt", "--out", ".", "--overwrite"], "Expected --out as a folder of its own but . holds"),
         (["--checkpoint", "a.ckpt", "--out", __file__], "Expected --out to be a folder but .* is a file"),
         (
             ["--checkpoint", "a", "--out", "x", "--adapter-only", "--dtype", "bfloat16"],

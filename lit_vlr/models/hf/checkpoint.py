@@ -36,11 +36,21 @@ def read_config(name_or_path: str, model_types: Sequence[str], family: str) -> A
         raise UserError(f"Expected a checkpoint in {path} but it has no config.json; `name_or_path` is a model folder")
     kind = read_config_dict(name_or_path, path)["model_type"]
     if kind not in model_types:
-        raise UserError(
-            f"Expected a {family} checkpoint but {name_or_path!r} is of type {kind!r}; use that family's class"
-        )
+        raise UserError(f"Expected a {family} checkpoint but {name_or_path!r} is of type {kind!r}; {_served_by(kind)}")
     with reading(name_or_path):
         return AutoConfig.from_pretrained(path)
+
+
+def _served_by(kind: str) -> str:
+    """Which family's class serves an architecture."""
+    from lit_vlr.models.hf.family import TransformersFamily  # it imports this module
+
+    kinds: list[Any] = [TransformersFamily]
+    for family in kinds:  # grows on the way
+        kinds += family.__subclasses__()
+        if kind in getattr(family, "model_types", ()):
+            return f"use {family.__module__.rsplit('.', 1)[0]}.{family.__name__}"
+    return "no family serves that architecture"
 
 
 def read_tokenizer(name_or_path: str) -> Any:  # noqa: ANN401

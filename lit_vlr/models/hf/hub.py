@@ -18,6 +18,7 @@ from huggingface_hub.errors import (
 )
 from lightning.pytorch.utilities import rank_zero_warn
 from packaging.version import InvalidVersion, Version
+from safetensors import SafetensorError
 from transformers import CONFIG_MAPPING, PreTrainedConfig, __version__
 
 from lit_vlr.errors import UserError
@@ -36,8 +37,15 @@ def reading(name_or_path: str) -> Iterator[None]:
         yield
     except UserError:
         raise
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, SafetensorError) as error:
         raise UserError(f"Expected a model at `name_or_path` {name_or_path!r} but {_said(error)}") from error
+    except RuntimeError as error:
+        if "ignore_mismatched_sizes" not in str(error):
+            raise
+        raise UserError(
+            f"Expected a model at `name_or_path` {name_or_path!r} but its weights have other shapes than its "
+            "config.json says; they are of different models: copy or download both again"
+        ) from error
 
 
 def _said(error: BaseException) -> str:
