@@ -27,6 +27,7 @@ from benchmarks._memory_shapes import ON_CPU, ON_GPU, SHAPES, save_random
 from scripts.results import machine
 
 VARIANTS = ("plain", "lit_vlr")
+RECOMPUTE = (False, True)
 FIGURES = ("loaded_mib", "load_peak_mib", "peak_mib", "seconds_per_step")
 
 
@@ -58,12 +59,12 @@ def measure(shape: str, args: argparse.Namespace) -> list[dict[str, Any]]:
         turns = [
             {
                 (variant, recompute): run_variant(folder, shape, variant, recompute, args)
-                for recompute, variant in itertools.product((False, True), VARIANTS)
+                for recompute, variant in itertools.product(RECOMPUTE, VARIANTS)
             }
             for _ in range(args.rounds)
         ]
     rows = []
-    for recompute, variant in itertools.product((False, True), VARIANTS):
+    for recompute, variant in itertools.product(RECOMPUTE, VARIANTS):
         found = [turn[variant, recompute] for turn in turns]
         plain = [turn["plain", recompute] for turn in turns]
         losses = {abs(a["first_loss"] - b["first_loss"]) for a, b in zip(found, plain, strict=True)}
