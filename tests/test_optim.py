@@ -8,13 +8,12 @@ import pytest
 import torch
 from lightning.pytorch import Trainer
 from torch import nn
-from torch.utils.data import DataLoader
 
 from lit_vlr.errors import UserError
-from lit_vlr.module import SelectiveVLM
-from lit_vlr.objectives import SFT
+from lit_vlr.models import Lora
 from lit_vlr.optim import Optimisation, build_optimizer, state_bytes
-from tests._tiny import batch, family
+from tests._fits import fit, module
+from tests._tiny import batch
 
 
 def walk(name: str, steps: int = 30) -> tuple[torch.Tensor, torch.optim.Optimizer]:
@@ -74,28 +73,17 @@ def test_bytes_of_the_state_are_those_held(name: str) -> None:
 
 
 def test_a_resumed_eight_bit_run_ends_bit_for_bit_where_an_uninterrupted_one_does(tmp_path: Path) -> None:
-    def fit(epochs: int, resume: Path | None = None) -> Trainer:
-        torch.manual_seed(0)
-        made = family()
-        module = SelectiveVLM(made, SFT(), Optimisation(optimizer="adamw8bit", lr=1e-3, warmup=0.0, final=1.0))
-        trainer = Trainer(
-            accelerator="cpu",
-            devices=1,
-            max_epochs=epochs,
-            logger=False,
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            default_root_dir=tmp_path,
-        )
-        rows = DataLoader([batch(made, 2)], batch_size=None)  # one batch an epoch
-        trainer.fit(module, rows, ckpt_path=resume, weights_only=True)
-        return trainer
+    def run(epochs: int, resume: Path | None = None) -> Trainer:
+        settings = Optimisation(optimizer="adamw8bit", lr=1e-3, warmup=0.0, final=1.0)
+        # No dropout: a plain DataLoader draws from the global random stream, unlike the package's.
+        made = module(Lora(r=4, dropout=0.0), optimisation=settings)
+        made.configure_model()
+        return fit(made, tmp_path, batches=[batch(made.family, 2)], epochs=epochs, resume=resume)
 
     def weights(trainer: Trainer) -> dict[str, torch.Tensor]:
         return {n: p.detach() for n, p in trainer.lightning_module.named_parameters() if p.requires_grad}
 
-    fit(2).save_checkpoint(tmp_path / "two.ckpt")
-    resumed, whole = weights(fit(3, tmp_path / "two.ckpt")), weights(fit(3))
+    run(2).save_checkpoint(tmp_path / "two.ckpt")
+    resumed, whole = weights(run(3, tmp_path / "two.ckpt")), weights(run(3))
     assert len(whole) > 0
     assert all(torch.equal(resumed[name], value) for name, value in whole.items())

@@ -27,8 +27,8 @@ from lit_vlr.models.quantization import four_bit_layers
 from lit_vlr_callbacks import AdversarialTraining
 from lit_vlr_callbacks.attacks import PGD
 from lit_vlr_callbacks.perturbations import Linf
+from tests._fits import fit, module
 from tests._tiny import SHORT, arguments, batch
-from tests.audit._fits import fit, module
 
 
 def quiet(monkeypatch: pytest.MonkeyPatch) -> None:

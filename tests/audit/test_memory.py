@@ -9,8 +9,8 @@ from torch import nn
 from lit_vlr.audit.memory import MemoryEstimate, Saved, check_memory, estimate, saved_by_autograd
 from lit_vlr.errors import AuditError
 from lit_vlr.models.memory import DeviceMemory, gibibytes, weight_bytes
+from tests._fits import module
 from tests._tiny import batch
-from tests.audit._fits import module
 
 
 def test_what_autograd_keeps_is_counted_once() -> None:
