@@ -5,7 +5,8 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .PHONY: demo test lint types wheel results modes base-model clean
-.PHONY: bench-abstainer bench-attacks bench-aurc bench-guarantee bench-memory bench-perturbations bench-training bench-vqa
+.PHONY: bench-abstainer bench-attacks bench-aurc bench-families bench-guarantee bench-memory
+.PHONY: bench-perturbations bench-training bench-vqa
 
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -47,6 +48,9 @@ bench-attacks: $(INSTALLED)     ## robust accuracy and time of attacks beside to
 
 bench-aurc: $(INSTALLED)    ## time of AURC of a million answers beside one argsort
 	$(BIN)/python -m benchmarks.aurc_speed
+
+bench-families: $(INSTALLED)    ## every model family against plain transformers, in 4 bit, under attack; a minute
+	$(BIN)/python -m benchmarks.families
 
 bench-guarantee: $(INSTALLED)   ## how often a promised risk is broken in domain, out of it and under attack
 	$(BIN)/python -m benchmarks.guarantee_ood

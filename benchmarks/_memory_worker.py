@@ -121,9 +121,9 @@ def main(given: dict[str, Any]) -> dict[str, float]:
         parameter.detach().amax()  # else weights that nothing has touched yet are in the file, not in memory
     loaded, load_peak = used(device)
     forget_peak(device)
-    seconds, losses = [], []
+    seconds, busy, losses = [], [], []
     for _ in range(1 + given["steps"]):
-        started = time.perf_counter()
+        started, process = time.perf_counter(), time.process_time()
         optimizer.zero_grad()
         with torch.autocast(device.type, torch.bfloat16):
             loss = loss_of()
@@ -131,12 +131,14 @@ def main(given: dict[str, Any]) -> dict[str, float]:
         optimizer.step()
         losses.append(loss.item())  # also waits for the device
         seconds.append(time.perf_counter() - started)
+        busy.append(time.process_time() - process)
     _, peak = used(device)
     return {
         "loaded_mib": (loaded - before) / 2**20,
         "load_peak_mib": (load_peak - before) / 2**20,
         "peak_mib": (peak - before) / 2**20,
         "seconds_per_step": float(np.median(seconds[1:])),
+        "cpu_seconds_per_step": float(np.median(busy[1:])),
         "seconds_to_load": loading,
         "trained": float(sum(p.numel() for p in model.parameters() if p.requires_grad)),
         "first_loss": losses[0],

@@ -201,6 +201,14 @@ def test_a_confidence_that_the_family_cannot_give_is_refused_at_once() -> None:
         module(confidence=PTrue("<image>{question} {answer} Right?", " yes", " no"))
 
 
+def test_a_confidence_is_checked_before_weights_are_loaded_where_the_tokenizer_is_on_a_hub(monkeypatch) -> None:
+    monkeypatch.setattr(Llava, "is_local", False)
+    made = module(confidence=PTrue("<image>{question} {answer} Right?", " yes", " no"))
+    with pytest.raises(UserError, match="Expected ' yes' to be one token"):
+        made.configure_model()
+    assert made.family.model is None
+
+
 def test_a_checkpoint_of_another_rank_is_refused(tmp_path: Path) -> None:
     trainer(tmp_path, ModelCheckpoint(tmp_path, filename="last"), steps=1, limit_val_batches=0).fit(module(), data())
     other = SelectiveVLM(Llava("tiny-llava", lora=Lora(r=8), image_mean=HALF, image_std=HALF), SFT())

@@ -12,7 +12,7 @@ from lit_vlr.models.hf.square import SquareFamily
 
 
 class Gemma3(SquareFamily):
-    """A Gemma 3 checkpoint that sees; see `lit_vlr.models.hf.layout.Layout` for the arguments.
+    """A Gemma 3 checkpoint that sees; see `lit_vlr.models.hf.settings.Settings` for the arguments.
 
     Without the pan-and-scan crops, which its processor has switched off, too.
 

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 from transformers.models.idefics3.image_processing_pil_idefics3 import get_resize_output_image_size
 
-from lit_vlr.models.hf.family import LINEAR, TransformersFamily
-from lit_vlr.models.hf.features import ImageFeatures
+from lit_vlr.models.hf.family import LINEAR
+from lit_vlr.models.hf.tiled import TiledFamily
 from lit_vlr.models.hf.towers import Towers
 from lit_vlr.models.pixels import resize, split
 
 
-class Idefics3(TransformersFamily):
-    """An Idefics3 checkpoint; see `lit_vlr.models.hf.layout.Layout` for the arguments.
+class Idefics3(TiledFamily):
+    """An Idefics3 checkpoint; see `lit_vlr.models.hf.settings.Settings` for the arguments.
 
     The picture's longer side is brought to ``size``, both sides to multiples of ``max_image_size``; tiles of that, and
     after them the whole. ``processor: {do_image_splitting: false}`` is one tile a picture.
@@ -86,14 +85,6 @@ class Idefics3(TransformersFamily):
             return whole[None]
         return torch.cat([split(whole, self.tile), resize(whole, self.tile, self.tile, self.resample)[None]])
 
-    def pixel_inputs(self, images: Sequence[Tensor]) -> dict[str, Tensor]:
-        """Tiles of all pictures, (ΣT, 3, S, S), and how many each has, (B,)."""
-        tiles = [self.tiles(image) for image in images]
-        return {
-            "pixel_values": self.normalise(torch.cat(tiles)),
-            "tiles": torch.tensor([len(t) for t in tiles], device=images[0].device),
-        }
-
     def image_text(self, height: int, width: int) -> str:
         """A token before each tile, with its place; the whole at the end."""
         side = self.config.vision_config.image_size // self.config.vision_config.patch_size
@@ -106,21 +97,19 @@ class Idefics3(TransformersFamily):
         lines = ["".join(f"{fence}<row_{r + 1}_col_{c + 1}>{features}" for c in range(columns)) for r in range(rows)]
         return "".join(f"{line}\n" for line in lines) + f"\n{whole}"
 
-    def encode_images(self, images: Tensor | Sequence[Tensor]) -> ImageFeatures:
-        """Features of canvases in [0, 1].
+    def tile_features(self, pixels: Tensor) -> Tensor:
+        """Features of tiles.
 
         Not through ``get_image_features``, which takes a tile of nothing but zeros for padding and drops it: a picture
         of the channel means would have no features.
         """
-        inputs = self.pixel_inputs(list(images))
         model = self.base.model
-        hidden = model.vision_model(pixel_values=self.cast(inputs["pixel_values"]), return_dict=True).last_hidden_state
-        features = model.connector(hidden).split(inputs["tiles"].tolist())
-        return ImageFeatures(tuple(tiles.flatten(0, 1) for tiles in features))
+        features: Tensor = model.connector(model.vision_model(pixel_values=pixels, return_dict=True).last_hidden_state)
+        return features
 
 
 class SmolVLM(Idefics3):
-    """A SmolVLM or SmolVLM2 checkpoint; see `lit_vlr.models.hf.layout.Layout` for the arguments.
+    """A SmolVLM or SmolVLM2 checkpoint; see `lit_vlr.models.hf.settings.Settings` for the arguments.
 
     Reference:
         Marafioti et al., SmolVLM, arXiv 2504.05299.

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor
 from transformers.models.got_ocr2.image_processing_pil_got_ocr2 import get_optimal_tiled_canvas
 
-from lit_vlr.models.hf.family import TransformersFamily
-from lit_vlr.models.hf.features import ImageFeatures
-from lit_vlr.models.hf.towers import Towers
+from lit_vlr.models.hf.tiled import TiledFamily
 from lit_vlr.models.pixels import resize, split
 
 
-class InternVL(TransformersFamily):
-    """An InternVL checkpoint (``…-hf``); see `lit_vlr.models.hf.layout.Layout` for the arguments.
+class InternVL(TiledFamily):
+    """An InternVL checkpoint (``…-hf``); see `lit_vlr.models.hf.settings.Settings` for the arguments.
 
     The picture is squeezed into the grid of at most ``max_patches`` tiles that suits it best; a thumbnail follows.
     ``processor: {crop_to_patches: false}`` is one tile a picture.
@@ -32,15 +28,11 @@ class InternVL(TransformersFamily):
     )
     marker = "<IMG_CONTEXT>"
     begins = False
+    joined = True
     end_tokens = ("<|im_end|>",)
     vision_targets = r".*vision_tower\..*\.(projection|q_proj|k_proj|v_proj|projection_layer|fc1|fc2)"
     default_mean = (0.485, 0.456, 0.406)
     default_std = (0.229, 0.224, 0.225)
-
-    @property
-    def towers(self) -> Towers:
-        """LLaVA's names."""
-        return Towers(("model.vision_tower",), ("model.multi_modal_projector",), ("model.language_model",))
 
     @property
     def tile(self) -> int:
@@ -70,14 +62,6 @@ class InternVL(TransformersFamily):
         whole = resize(image, self.tile, self.tile, self.resample)[None]
         return tiles if len(tiles) == 1 else torch.cat([tiles, whole])
 
-    def pixel_inputs(self, images: Sequence[Tensor]) -> dict[str, Tensor]:
-        """Tiles of all pictures, (ΣT, 3, S, S), and how many each has, (B,)."""
-        tiles = [self.tiles(image) for image in images]
-        return {
-            "pixel_values": self.normalise(torch.cat(tiles)),
-            "num_patches": torch.tensor([len(t) for t in tiles], device=images[0].device),
-        }
-
     def image_text(self, height: int, width: int) -> str:
         """Placeholders of all tiles between a begin and an end token."""
         rows, columns = self.cut(height, width)
@@ -85,9 +69,7 @@ class InternVL(TransformersFamily):
         side = self.tile // self.config.vision_config.patch_size[0]
         return f"<img>{self.placeholder * (tiles * int(side * self.config.downsample_ratio) ** 2)}</img>"
 
-    def encode_images(self, images: Tensor | Sequence[Tensor]) -> ImageFeatures:
-        """Features of canvases in [0, 1]."""
-        inputs = self.pixel_inputs(list(images))
-        outputs = self.base.model.get_image_features(pixel_values=self.cast(inputs["pixel_values"]), return_dict=True)
-        features = outputs.pooler_output.split(inputs["num_patches"].tolist())
-        return ImageFeatures(tuple(tiles.flatten(0, 1) for tiles in features), joined=True)
+    def tile_features(self, pixels: Tensor) -> Tensor:
+        """Features of tiles."""
+        features: Tensor = self.base.model.get_image_features(pixel_values=pixels, return_dict=True).pooler_output
+        return features

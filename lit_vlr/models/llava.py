@@ -9,7 +9,7 @@ from lit_vlr.models.pixels import center_crop, resize
 
 
 class Llava(SquareFamily):
-    """A LLaVA-1.5 checkpoint; see `lit_vlr.models.hf.layout.Layout` for the arguments.
+    """A LLaVA-1.5 checkpoint; see `lit_vlr.models.hf.settings.Settings` for the arguments.
 
     Its image processor resizes the shorter side and crops the middle. ``processor: {do_center_crop: false}`` squeezes
     the whole picture into the square instead.

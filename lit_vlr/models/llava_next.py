@@ -6,7 +6,7 @@ from lit_vlr.models.hf.anyres import AnyResolutionFamily
 
 
 class LlavaNext(AnyResolutionFamily):
-    """A LLaVA-NeXT checkpoint; see `lit_vlr.models.hf.layout.Layout` for the arguments.
+    """A LLaVA-NeXT checkpoint; see `lit_vlr.models.hf.settings.Settings` for the arguments.
 
     Reference:
         Liu et al., LLaVA-NeXT, llava-vl.github.io/blog/2024-01-30-llava-next.

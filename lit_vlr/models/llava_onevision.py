@@ -8,7 +8,7 @@ from lit_vlr.models.hf.anyres import AnyResolutionFamily
 
 
 class LlavaOnevision(AnyResolutionFamily):
-    """A LLaVA-OneVision checkpoint; see `lit_vlr.models.hf.layout.Layout` for the arguments.
+    """A LLaVA-OneVision checkpoint; see `lit_vlr.models.hf.settings.Settings` for the arguments.
 
     Reference:
         Li et al., LLaVA-OneVision, arXiv 2408.03326, section 3.2.

@@ -10,7 +10,7 @@ from lit_vlr.models.hf.square import SquareFamily
 
 
 class PaliGemma(SquareFamily):
-    """A PaliGemma checkpoint; see `lit_vlr.models.hf.layout.Layout` for the arguments.
+    """A PaliGemma checkpoint; see `lit_vlr.models.hf.settings.Settings` for the arguments.
 
     It is no chat model: the prompt is a task, and ends in a newline.
 

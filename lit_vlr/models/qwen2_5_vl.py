@@ -6,7 +6,7 @@ from lit_vlr.models.qwen2_vl import Qwen2VL
 
 
 class Qwen25VL(Qwen2VL):
-    """A Qwen2.5-VL checkpoint; see `lit_vlr.models.hf.layout.Layout` for the arguments.
+    """A Qwen2.5-VL checkpoint; see `lit_vlr.models.hf.settings.Settings` for the arguments.
 
     Reference:
         Bai et al., Qwen2.5-VL Technical Report, arXiv 2502.13923, section 2.1.

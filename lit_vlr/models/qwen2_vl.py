@@ -15,7 +15,7 @@ from lit_vlr.models.pixels import patchify, resize
 
 
 class Qwen2VL(TransformersFamily):
-    """A Qwen2-VL checkpoint; see `lit_vlr.models.hf.layout.Layout` for the arguments.
+    """A Qwen2-VL checkpoint; see `lit_vlr.models.hf.settings.Settings` for the arguments.
 
     A picture is resized so that its sides are multiples of two patches and its area within ``size`` of the processor
     (``processor: {max_pixels: 401408}`` bounds the tokens to 512); that is the canvas.

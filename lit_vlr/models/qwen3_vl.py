@@ -7,7 +7,7 @@ from lit_vlr.models.qwen2_vl import Qwen2VL
 
 
 class Qwen3VL(Qwen2VL):
-    """A Qwen3-VL checkpoint; see `lit_vlr.models.hf.layout.Layout` for the arguments.
+    """A Qwen3-VL checkpoint; see `lit_vlr.models.hf.settings.Settings` for the arguments.
 
     Reference:
         Qwen3-VL Technical Report, arXiv 2511.21631, section 2.

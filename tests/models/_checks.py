@@ -153,9 +153,9 @@ def attacked(made: TransformersFamily) -> tuple[float, float]:
     """Mean loss on clean pictures, and after PGD at 8/255."""
     module = SelectiveVLM(made, SFT())
     rows = batch(made, (16, 16), (16, 16))
-    clean = module.attack_loss(rows.images, rows).mean()
+    clean = module.attack_loss(rows.images, rows).mean().detach()
     result = attack_batch(module, rows, PGD(Linf("8/255"), steps=4))
-    return float(clean), float(module.attack_loss(result.images, rows).mean())
+    return float(clean), float(module.attack_loss(result.images, rows).mean().detach())
 
 
 def train_a_step(made: TransformersFamily, folder: Path) -> tuple[set[str], set[str]]:

@@ -7,11 +7,15 @@ from pathlib import Path
 
 import pytest
 import torch
+from peft import PeftModel
 
 import lit_vlr.models
 from lit_vlr.models import Lora, Quantization
 from lit_vlr.models.hf import TransformersFamily
+from lit_vlr.objectives import SFT
+from lit_vlr.optim import Optimisation, build_optimizer
 from tests.models import _checks as checks
+from tests.models import _reference as reference
 from tests.models._checkpoints import MAKERS, save
 
 NAMES = list(MAKERS)
@@ -116,6 +120,15 @@ def test_several_answers_to_one_prompt_score_as_each_alone(plain: TransformersFa
     assert found[1, 1:].isneginf().all()
 
 
+def test_an_answer_may_say_a_placeholder(plain: TransformersFamily) -> None:
+    rows = checks.batch(plain, (16, 16), (40, 24))
+    said = [plain.config.image_token_id, plain.end]
+    with torch.no_grad():
+        found = plain.answer_log_probs(rows, [[said, said[:1]], [said[:1]]])
+        assert found[0].isfinite().all()
+        assert torch.allclose(found[1, 0], plain.answer_log_probs(rows, [[said], [said[:1]]])[1, 0], atol=1e-4)
+
+
 def test_features_serve_several_questions_on_one_picture(plain: TransformersFamily) -> None:
     image = checks.picture(40, 24)
     asked = [sample.question for sample in checks.samples(MIXED)]
@@ -147,9 +160,57 @@ def test_an_attack_raises_the_loss(quantized: TransformersFamily) -> None:
     assert worse > clean + 0.01
 
 
+def test_bfloat16_with_checkpointing_is_close_to_float32(plain: TransformersFamily, name: str, folder: Path) -> None:
+    half = Quantization(bits=16, compute_dtype="bfloat16")
+    made = getattr(lit_vlr.models, name)(str(folder), half, Lora(r=4, dropout=0.0), gradient_checkpointing=True)
+    made.load(torch.device("cpu"))
+    made.train()
+    rows = checks.batch(plain, (16, 16), (40, 24))
+    images = [image.clone().requires_grad_() for image in rows.images]
+    with torch.autocast("cpu", torch.bfloat16):
+        losses = SFT()(made(rows.with_images(images)), rows)
+    torch.testing.assert_close(losses, SFT()(plain(rows), rows), atol=0.05, rtol=0)
+    assert all(g.isfinite().all() and g.any() for g in torch.autograd.grad(losses.sum(), images))
+
+
 def test_one_adversarial_training_step_changes_what_it_should(name: str, folder: Path, tmp_path: Path) -> None:
     changed, wanted = checks.train_a_step(checks.qlora(name, folder), tmp_path)
     assert changed == wanted
+
+
+def test_the_head_sees_answer_positions_only(plain: TransformersFamily) -> None:
+    rows = checks.batch(plain, *MIXED)
+    seen: list[tuple[int, ...]] = []
+    hook = plain.base.lm_head.register_forward_pre_hook(lambda _, inputs: seen.append(tuple(inputs[0].shape)))
+    output = plain(rows)
+    hook.remove()
+    assert seen == [(int((rows.labels != -100).sum()), plain.config.get_text_config().hidden_size)]
+    assert output.answer_labels.tolist() == rows.labels[rows.labels != -100].tolist()
+
+
+def test_a_saved_adapter_is_loaded_by_plain_peft(name: str, folder: Path, tmp_path: Path) -> None:
+    made = checks.qlora(name, folder, vision=True)
+    with torch.no_grad():
+        for parameter in made.parameters():
+            if parameter.requires_grad:
+                parameter.add_(torch.randn_like(parameter) * 0.1)
+    made.save_adapter(str(tmp_path))
+    again = dict(PeftModel.from_pretrained(reference.plain_model(folder), tmp_path).named_parameters())
+    trained = {n: p for n, p in made.model.named_parameters() if p.requires_grad}
+    assert len(trained) > 20
+    assert all(torch.equal(again[n], p) for n, p in trained.items())
+
+
+def test_every_tower_learns_at_its_own_rate(name: str, folder: Path) -> None:
+    made = checks.qlora(name, folder, vision=True)
+    rates = Optimisation(lr=1e-3, projector_lr=1e-4, vision_lr=1e-5)
+    trained = {n: p for n, p in made.named_parameters() if p.requires_grad}
+    optimizer = build_optimizer(trained, rates, 100, made.tower_of)["optimizer"]
+    found = {id(p): group["initial_lr"] for group in optimizer.param_groups for p in group["params"]}
+    expected = {"language": 1e-3, "projector": 1e-4, "vision": 1e-5}
+    towers = {n: made.tower_of(n) for n in trained}
+    assert set(towers.values()) == set(expected)
+    assert all(found[id(p)] == expected[str(towers[n])] for n, p in trained.items())
 
 
 def test_naive_targets_would_hit_the_vision_tower(plain: TransformersFamily) -> None:

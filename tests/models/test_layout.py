@@ -115,12 +115,23 @@ def test_a_long_question_loses_its_end_and_the_picture_nothing(name: str, root: 
     length = whole.prompt_ids.shape[1]
     bound = made(name, root, max_length=length - 100)
     rows = bound.collate([ask("What? " * 30)], [""])
-    assert rows.prompt_ids.shape[1] == length - 100
+    assert rows.prompt_ids.shape[1] == length - 100  # one token a character
     assert found(family, rows.prompt_ids) == found(family, whole.prompt_ids)
     tail = family.prompt.split("{question}")[1]
     assert family.tokenizer.decode(rows.prompt_ids[0]).endswith(tail)
     with pytest.raises(UserError, match=r"Expected `max_length` above \d+, which the picture of mine/1 and the text"):
         made(name, root, max_length=8).collate([ask("What?")], [""])
+
+
+def test_a_question_is_cut_between_characters(root: Path) -> None:
+    # Four bytes each: cut inside of one, and what is left becomes three bytes again and again.
+    question = "🎈" * 20
+    length = made("Llava", root).collate([ask(question)], [""]).prompt_ids.shape[1]
+    for less in (1, 2, 3, 4, 5):
+        family = made("Llava", root, max_length=length - less)
+        rows = family.collate([ask(question)], [""])
+        assert rows.prompt_ids.shape[1] == length - (4 if less <= 4 else 8)
+        assert "�" not in family.tokenizer.decode(rows.prompt_ids[0])
 
 
 @pytest.mark.parametrize("name", ["Llava", "Qwen25VL", "InternVL", "Gemma3"])

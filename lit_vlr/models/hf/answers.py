@@ -21,13 +21,15 @@ Answers = Sequence[Sequence[Sequence[int]]]
 
 def packed_log_probs(family: TransformersFamily, batch: Batch, answers: Answers, features: ImageFeatures) -> Tensor:
     """With the prompt and the picture once a row and the answers packed behind them, (B, K); see `pack_answers`."""
-    packed = pack_answers(_prompts(batch), answers, family.pad).to(batch.prompt_ids.device)
+    prompts = _prompts(batch)
+    packed = pack_answers(prompts, answers, family.pad).to(batch.prompt_ids.device)
     (language,) = family.towers.modules(family.base)["language"]
+    ids = _without_pictures(packed.input_ids, list(map(len, prompts)), family)
     hidden = family.body(
-        packed.input_ids,
+        ids,
         features,
         attention_mask=attention_mask(packed.allowed, language, family.name_or_path),
-        position_ids=family.packed_positions(packed.input_ids, packed.position_ids, features),
+        position_ids=family.packed_positions(ids, packed.position_ids, features),
     )
     logits = family.head(hidden[packed.rows, packed.places]).float()
     log_probs = logits.log_softmax(-1).gather(1, packed.labels[:, None])[:, 0]
@@ -42,6 +44,7 @@ def row_log_probs(family: TransformersFamily, batch: Batch, answers: Answers, fe
     device = batch.prompt_ids.device
     ids, mask, labels = (rows[key].to(device) for key in ("input_ids", "attention_mask", "labels"))
     is_answer = labels != -100
+    ids = _without_pictures(ids, [len(prompts[row]) for row, _ in of], family)
     hidden = family.body(ids, features.rows([row for row, _ in of]), is_answer, attention_mask=mask)
     where, places = is_answer[:, 1:].nonzero(as_tuple=True)
     logits = family.head(hidden[where, places]).float()
@@ -52,6 +55,12 @@ def row_log_probs(family: TransformersFamily, batch: Batch, answers: Answers, fe
 
 def _prompts(batch: Batch) -> list[list[int]]:
     return [ids[mask.bool()].tolist() for ids, mask in zip(batch.prompt_ids, batch.prompt_mask, strict=True)]
+
+
+def _without_pictures(ids: Tensor, lengths: Sequence[int], family: TransformersFamily) -> Tensor:
+    """Input ids with no placeholder behind the prompts: a model may say one, and no picture belongs to it."""
+    behind = torch.arange(ids.shape[1], device=ids.device) >= torch.tensor(lengths, device=ids.device)[:, None]
+    return ids.masked_fill(behind & (ids == family.config.image_token_id), family.pad)
 
 
 def attention_mask(allowed: Tensor, language: Any, name: str) -> Tensor:  # noqa: ANN401

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
-from transformers.image_processing_utils import select_best_resolution
+from transformers.image_processing_utils import get_patch_output_size, select_best_resolution
+from transformers.image_utils import ChannelDimension
 from transformers.models.llava_next.modeling_llava_next import unpad_image
 
 from lit_vlr.models.hf.family import TransformersFamily
@@ -32,10 +33,10 @@ class AnyResolutionFamily(SquareFamily):
 
     def fitted(self, height: int, width: int) -> tuple[int, int]:
         """Height and width of a picture that fills its grid in one direction."""
-        rows, columns = self.grid(height, width)
-        if columns / width < rows / height:
-            return min(-int(-height * (columns / width) // 1), rows), columns
-        return rows, min(-int(-width * (rows / height) // 1), columns)
+        image = torch.empty(3, height, width, device="meta")  # its shape is all that is asked for
+        grid = self.grid(height, width)
+        rows, columns = get_patch_output_size(image, grid, ChannelDimension.FIRST)  # type: ignore[no-untyped-call]
+        return int(rows), int(columns)
 
     def canvas_size(self, height: int, width: int) -> tuple[int, int]:
         """The picture's own size, also where it is larger than its grid: how many features it has depends on it."""
@@ -54,7 +55,7 @@ class AnyResolutionFamily(SquareFamily):
 
     def image_text(self, height: int, width: int) -> str:
         """One placeholder a feature: the whole, the tiles without their padding, a newline a row."""
-        side = self.tile // self.config.vision_config.patch_size
+        side = self.tile // int(self.config.vision_config.patch_size)
         rows, columns = (length // self.tile * side for length in self.grid(height, width))
         kept = unpad_image(torch.empty(1, rows, columns, device="meta"), (height, width))  # type: ignore[no-untyped-call]
         rows, columns = self.shrunk(kept.shape[1], kept.shape[2], side)

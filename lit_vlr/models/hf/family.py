@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -29,7 +28,7 @@ LINEAR = "(q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_proj)"
 
 
 class TransformersFamily(Layout):
-    """What the families have in common; see `Layout` for the arguments."""
+    """What the families have in common; see `Settings` for the arguments."""
 
     language_targets: ClassVar[str] = rf".*language_model\..*\.{LINEAR}"
     """Regular expression of the language model's linear layers; the vision tower has layers of these names, too."""
@@ -40,14 +39,10 @@ class TransformersFamily(Layout):
     joined: ClassVar[bool] = False
     """Whether transformers wants the features of all pictures in one tensor, not in a list."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
-        super().__init__(*args, **kwargs)
-        self.model: Any = None
-
     @property
-    @abstractmethod
     def towers(self) -> Towers:
-        """Which modules are what."""
+        """Which modules are what; by LLaVA's names, which most families have."""
+        return Towers(("model.vision_tower",), ("model.multi_modal_projector",), ("model.language_model",))
 
     def tower_of(self, parameter: str) -> Tower | None:
         """The tower of a parameter, by its name."""

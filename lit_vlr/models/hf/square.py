@@ -11,18 +11,12 @@ from torch import Tensor
 
 from lit_vlr.errors import UserError
 from lit_vlr.models.hf.family import TransformersFamily
-from lit_vlr.models.hf.towers import Towers
 
 
 class SquareFamily(TransformersFamily):
     """A vision tower of one resolution, ``multi_modal_projector``, ``language_model``: LLaVA's layout."""
 
     vision_targets = r".*vision_tower\..*\.(patch_embedding|q_proj|k_proj|v_proj|out_proj|fc1|fc2)"
-
-    @property
-    def towers(self) -> Towers:
-        """LLaVA's names."""
-        return Towers(("model.vision_tower",), ("model.multi_modal_projector",), ("model.language_model",))
 
     def check_config(self, config: Any) -> None:  # noqa: ANN401
         """A picture has to be a square of whole patches."""
@@ -54,7 +48,7 @@ class SquareFamily(TransformersFamily):
         CLIP's first feature is its class token; SigLIP has none, and then loses a patch.
         """
         first = 0 if self.config.vision_config.model_type.startswith("siglip") else 1
-        return first - (self.config.vision_feature_select_strategy == "default")
+        return first - int(self.config.vision_feature_select_strategy == "default")
 
     def canvas_size(self, height: int, width: int) -> tuple[int, int]:
         """The square."""

@@ -36,7 +36,8 @@ def resize(image: Tensor, height: int, width: int, resample: Resample = "bicubic
         return image
     if resample == "lanczos":  # torch has it since 2.13 only
         rows, columns = _lanczos(image.shape[-2], height), _lanczos(image.shape[-1], width)
-        resized = rows.to(image) @ image @ columns.to(image).T
+        with torch.autocast(image.device.type, enabled=False):  # a product of matrices: it would be in half precision
+            resized = rows.to(image) @ image @ columns.to(image).T
     else:
         resized = F.interpolate(image[None], (height, width), mode=resample, antialias=True, align_corners=False)[0]
     return resized.clamp(0.0, 1.0)
