@@ -18,11 +18,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from lit_vlr.ask import load_module
 from lit_vlr.data.scenes import make_scenes
 from lit_vlr.data.targets import majority
 from lit_vlr.functional import cost_threshold, effective_reliability, empirical_threshold
 from lit_vlr.module import SelectiveVLM
+from lit_vlr.predictor import load_module
 from lit_vlr.types import Batch, Prediction, Sample
 from lit_vlr_callbacks import attack_batch
 from lit_vlr_callbacks.attacks import (

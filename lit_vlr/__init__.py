@@ -16,6 +16,8 @@ _WHERE = {
     "build_report": "lit_vlr.report",
     "Batch": "lit_vlr.types",
     "Prediction": "lit_vlr.types",
+    "SelectivePrediction": "lit_vlr.predictor",
+    "SelectivePredictor": "lit_vlr.predictor",
     "Sample": "lit_vlr.types",
     "VLMOutput": "lit_vlr.types",
 }

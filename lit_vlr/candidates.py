@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from lit_vlr.confidence import Confidence, SequenceProbability
+from lit_vlr.confidence import Confidence
 from lit_vlr.errors import UserError
 from lit_vlr.functional import vqa_accuracy
 from lit_vlr.functional._vqa_normalization import VQADialect
@@ -39,8 +39,7 @@ def answer_candidates(
     """Candidates of a batch: the model's answer and its alternatives, what the annotators said, "unanswerable".
 
     The first is the answer that the model gives. Others are distinct as tokens, cut off where generation would be. None
-    depends on the other rows of the batch. Scores are log-probabilities of whole answers, so exactly the logarithm of
-    `SequenceProbability`.
+    depends on the other rows of the batch. Scores are the confidence's own, see `Confidence.candidate_scores`.
 
     Costs a generation of `ALTERNATIVES` answers a row once, and one pass each time that pictures are scored, with the
     picture and the prompt read once a row; see `ModelFamily.answer_log_probs`.
@@ -60,12 +59,8 @@ def answer_candidates(
         Schlarmann et al., Robust CLIP, arXiv 2402.12336 (attacks on the five most common answers); the model's own
         alternatives, and the threshold, are ours.
     """
-    if not isinstance(confidence, SequenceProbability):
-        raise UserError(
-            f"Expected the confidence SequenceProbability() but got {confidence!r}, which gives an answer not given "
-            "no score with gradients; attack without an `objective`, or test with --config "
-            "configs/confidence/sequence_probability.yaml"
-        )
+    if type(confidence).candidate_scores is Confidence.candidate_scores:
+        confidence.candidate_scores(family, batch, [])  # says so before anything is generated
     generated = family.alternatives(batch, max_new_tokens, ALTERNATIVES)
     lengths = generated.token_mask.sum(1).tolist()
     own = [tuple(tokens[:length]) for tokens, length in zip(generated.tokens.tolist(), lengths, strict=True)]
@@ -81,7 +76,7 @@ def answer_candidates(
         )
 
     def score(images: Tensor) -> Tensor:
-        return family.answer_log_probs(batch.with_images(images), answers)
+        return confidence.candidate_scores(family, batch.with_images(images), answers)
 
     device = batch.prompt_ids.device
     return Candidates(

@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from lit_vlr.errors import UserError
+from lit_vlr.errors import ConfigError, UserError
 
 _USAGE = """lit-vlr: selective prediction of vision-language models, in domain, out of domain and under attack
 
@@ -39,21 +39,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     try:
         _verb(args[0])(args)
-    except _expected() as error:
+    except (UserError, ConfigError, FileNotFoundError) as error:
         print(f"lit-vlr: error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130
     return 0
-
-
-def _expected() -> tuple[type[Exception], ...]:
-    """Errors that are the user's to mend: they name the file or argument, and the remedy."""
-    from lit_vlr.lightning_cli import ConfigError
-    from lit_vlr.predictions import PredictionsFormatError
-    from lit_vlr.report.gallery import GalleryFormatError
-
-    return (UserError, ConfigError, PredictionsFormatError, GalleryFormatError, FileNotFoundError)
 
 
 def _verb(name: str) -> Callable[[list[str]], None]:

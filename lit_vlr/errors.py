@@ -7,6 +7,10 @@ class UserError(ValueError):
     """Something given to lit_vlr cannot be used; the message names it and the remedy."""
 
 
+class ConfigError(Exception):
+    """A configuration that does not parse. No ValueError: jsonargparse swallows those while it tries alternatives."""
+
+
 class ImageError(UserError):
     """A picture that is missing, damaged, of a refused kind, or out of range."""
 

@@ -19,15 +19,11 @@ from rich.table import Column, Table
 from torch import Tensor
 
 from lit_vlr.checkpoints import read_checkpoint
-from lit_vlr.errors import UserError
+from lit_vlr.errors import ConfigError, UserError
 from lit_vlr.module import SelectiveVLM
 from lit_vlr.recording import CALIBRATION
 from lit_vlr.threshold_file import read_threshold
 from lit_vlr.thresholding import ApplyThreshold
-
-
-class ConfigError(Exception):
-    """A configuration that does not parse. No ValueError: jsonargparse swallows those while it tries alternatives."""
 
 
 class _Parser(LightningArgumentParser):

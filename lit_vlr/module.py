@@ -19,7 +19,7 @@ from lit_vlr.functional import vqa_accuracy
 from lit_vlr.metrics import AUGRC, AURC, CoverageAtRisk
 from lit_vlr.models.base import ModelFamily
 from lit_vlr.objectives.base import Objective
-from lit_vlr.objectives.sft import answer_cross_entropy
+from lit_vlr.objectives.tokens import answer_cross_entropy
 from lit_vlr.optim import Optimisation, build_optimizer
 from lit_vlr.types import Batch, Prediction
 from lit_vlr_callbacks import Candidates
@@ -97,9 +97,25 @@ class SelectiveVLM(LightningModule):
         return _given_hyperparameters.get() is not None
 
     def configure_model(self) -> None:
-        """Load the base model, once, where it will run."""
+        """Load the base model, once, where it will run, and make what depends on its sizes and tokens."""
         self.confidence.check(self.family)
         self.family.load(self.device)
+        self.confidence.prepare(self.family)
+        self.objective.prepare(self.family, self.confidence)
+        self.confidence.to(self.device)
+        self.objective.to(self.device)
+
+    def on_fit_start(self) -> None:
+        """Refuse to leave a confidence untrained that has something to learn.
+
+        Raises:
+            UserError: if the objective does not train it.
+        """
+        if any(p.requires_grad for p in self.confidence.parameters()) and not self.objective.trains(self.confidence):
+            raise UserError(
+                f"Expected an objective that trains {self.score_name} but got {self.objective!r}; add --config "
+                "configs/objective/selector.yaml, or choose a confidence that learns nothing"
+            )
 
     def attack_loss(self, images: Tensor, batch: Batch) -> Tensor:
         """What an attack raises: cross-entropy of the true answer, (B,); see `lit_vlr_callbacks.SupportsAttack`."""
@@ -206,7 +222,10 @@ class SelectiveVLM(LightningModule):
         return build_optimizer(trained, self.optimisation, steps, self.family.tower_of)
 
     def _trained_names(self) -> set[str]:
-        return {name for name, p in self.named_parameters() if p.requires_grad} | {"threshold"}
+        """What a checkpoint holds: what is trained, the threshold, and what the objective has to remember."""
+        trained = {name for name, p in self.named_parameters() if p.requires_grad}
+        remembered = {f"objective.{name}" for name in self.objective.state_dict()}
+        return trained | remembered | {"threshold"}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep only what was trained: a 4-bit base neither belongs in a checkpoint nor loads from one."""
@@ -248,7 +267,8 @@ def check_adapter_state(found: Mapping[str, Tensor], wanted: set[str], state: Ma
         CheckpointError: naming an example of each difference.
     """
     missing, unknown = sorted(wanted - set(found)), sorted(set(found) - wanted)
-    shapes = [k for k in wanted & set(found) if found[k].shape != state[k].shape]
+    tensors = [k for k in wanted & set(found) if isinstance(state[k], Tensor)]  # an extra state has no shape
+    shapes = [k for k in tensors if found[k].shape != state[k].shape]
     if missing or unknown or shapes:
         kinds = {"missing": missing, "unknown": unknown, "of another shape": sorted(shapes)}
         said = "; ".join(f"{len(names)} {kind} (such as {names[0]})" for kind, names in kinds.items() if names)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -27,6 +28,8 @@ class Optimisation:
         weight_decay: decoupled decay; not applied to vectors (norms, biases).
         warmup: share of the steps that the rate grows over.
         final: the rate at the end, as a share of the peak.
+        betas: decay of the running means of gradient and square.
+        layer_decay: factor of the vision tower's rate from each block to the one before it; 1 is one rate for all.
         optimizer: ``adamw`` is torch's. ``adamw8bit`` holds both moments in 8 bit, by blocks (2 bytes a parameter
             instead of 8), on any device. The ``paged_`` ones keep the moments in memory that moves to the host when
             the GPU is full, and exist on a GPU only.
@@ -35,8 +38,8 @@ class Optimisation:
         UserError: if there is no optimiser of that name.
 
     Reference:
-        Dettmers et al., 8-bit Optimizers via Block-wise Quantization, arXiv 2110.02861, section 2; QLoRA, arXiv
-        2305.14314, section 3 (paged optimisers).
+        Bao et al., BEiT, arXiv 2106.08254, appendix, for the layer-wise decay; Dettmers et al., 8-bit Optimizers via
+        Block-wise Quantization, arXiv 2110.02861, section 2; QLoRA, arXiv 2305.14314, section 3 (paged optimisers).
     """
 
     lr: float = 2e-4
@@ -45,6 +48,8 @@ class Optimisation:
     weight_decay: float = 0.0
     warmup: float = 0.03
     final: float = 0.05
+    betas: tuple[float, float] = (0.9, 0.999)
+    layer_decay: float = 1.0
     optimizer: OptimizerName = "adamw"
 
     def __post_init__(self) -> None:
@@ -76,13 +81,17 @@ def build_optimizer(
         UserError: if the optimiser does not exist on the parameters' device.
     """
     groups: dict[tuple[float, float], list[Tensor]] = {}
+    above = blocks_above([name for name in trained if tower_of(name) == "vision"])
     for name, parameter in trained.items():
-        rate = settings.rate(tower_of(name))
+        rate = settings.rate(tower_of(name)) * settings.layer_decay ** above.get(name, 0)
         decay = settings.weight_decay if parameter.dim() > 1 else 0.0
         groups.setdefault((rate, decay), []).append(parameter)
     optimizer = _adamw(
         settings.optimizer,
-        [{"params": params, "lr": rate, "weight_decay": decay} for (rate, decay), params in groups.items()],
+        [
+            {"params": params, "lr": rate, "weight_decay": decay, "betas": settings.betas}
+            for (rate, decay), params in groups.items()
+        ],
     )
     warmup = max(1, round(settings.warmup * steps))
 
@@ -94,6 +103,28 @@ def build_optimizer(
 
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
     return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def blocks_above(names: Sequence[str]) -> dict[str, int]:
+    """How many steps of layer-wise decay each parameter of a tower takes.
+
+    What comes behind the blocks takes none, the last block one, the first block as many as there are blocks, and what
+    comes before it (patches, positions) one more.
+
+    Args:
+        names: parameters of the tower, in its modules' order; the first number in a name is its block's.
+
+    >>> blocks_above(["patch.weight", "blocks.0.mlp", "blocks.1.mlp", "post.weight"])
+    {'patch.weight': 3, 'blocks.0.mlp': 2, 'blocks.1.mlp': 1, 'post.weight': 0}
+    """
+    numbers = [int(found[1]) if (found := re.search(r"\.(\d+)\.", name)) else None for name in names]
+    count = 1 + max((number for number in numbers if number is not None), default=-1)
+    first = next((i for i, number in enumerate(numbers) if number is not None), 0)
+    outside = [count + 1 if i < first else 0 for i in range(len(names))]
+    return {
+        name: outside[i] if number is None else count - number
+        for i, (name, number) in enumerate(zip(names, numbers, strict=True))
+    }
 
 
 def _adamw(name: OptimizerName, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:

@@ -15,6 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NoReturn, Self
 
+from lit_vlr.errors import UserError
 from lit_vlr.infinities import from_json, to_json
 from lit_vlr.types import Prediction
 
@@ -35,7 +36,7 @@ _FIELDS = tuple(f.name for f in fields(Prediction))
 _OPTIONAL = ("calibrated",)  # left out where it is None, as in files from before there were calibrators
 
 
-class PredictionsFormatError(ValueError):
+class PredictionsFormatError(UserError):
     """Predictions, or their manifest, that cannot be used as they stand.
 
     Attributes:

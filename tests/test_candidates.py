@@ -205,7 +205,7 @@ def test_attacks_move_decisions_as_they_are_meant_to(plain: Llava) -> None:
 
 def test_what_cannot_be_attacked_is_refused_with_a_remedy(plain: Llava) -> None:
     rows = batch(plain, 2)
-    with pytest.raises(UserError, match=r"Expected the confidence SequenceProbability\(\) but got MinTokenProbability"):
+    with pytest.raises(UserError, match=r"how sure an answer would be, but MinTokenProbability.. does not;"):
         answer_candidates(plain, MinTokenProbability(), rows, TOKENS, "no_skip", 0.5)
     unlabelled = replace(rows, samples=(rows.samples[0], replace(rows.samples[1], answers=())))
     with pytest.raises(UserError, match=f"annotators' answers but {rows.samples[1].uid} has none; attack a split with"):

@@ -15,10 +15,12 @@ import pytest
 import torch
 from PIL import Image
 
-from lit_vlr.ask import sample_of
+import lit_vlr
 from lit_vlr.cli import main
 from lit_vlr.data.scenes import make_sample
+from lit_vlr.errors import UserError
 from lit_vlr.predictions import read_manifest, read_predictions
+from lit_vlr.predictor import sample_of
 from lit_vlr.threshold_file import read_threshold
 from tests._tiny import CONFIGS, MAIN_JOB, SHORT, arguments
 
@@ -436,3 +438,27 @@ def test_a_killed_test_run_leaves_nothing_under_a_final_name(run, tmp_path) -> N
 
 def test_configs_folder_is_where_the_readme_says() -> None:
     assert (CONFIGS / "base.yaml").is_file()
+
+
+def test_the_predictor_says_in_python_what_test_recorded(run: Path, picture: Path) -> None:
+    predictor = lit_vlr.SelectivePredictor.from_checkpoint(run / "checkpoints" / "last.ckpt", threshold=-1.0)
+    stored = read_predictions(run / "predictions" / "test.jsonl")[:4]
+    scenes = [make_sample("test", i) for i in range(4)]
+    together = predictor.answer([(scene.image, scene.question) for scene in scenes])
+    assert [found.answer for found in together] == [p.answer for p in stored]
+    assert [found.confidence for found in together] == pytest.approx([p.confidence for p in stored], abs=1e-5)
+    for image in (picture, str(picture), Image.open(picture), scenes[0].image):
+        found = predictor(image, scenes[0].question)
+        assert (found.answer, found.withheld, found.threshold) == (stored[0].answer, None, -1.0)
+        assert found.confidence == pytest.approx(together[0].confidence, abs=1e-5)
+    nothing = lit_vlr.SelectivePredictor.from_checkpoint(run / "checkpoints" / "last.ckpt", threshold=float("inf"))
+    found = nothing(picture, scenes[0].question)
+    assert (found.answer, found.withheld) == (None, stored[0].answer)
+    with pytest.raises(UserError, match="Expected a question but it is empty"):
+        predictor(picture, " ")
+    with pytest.raises(UserError, match="at least one picture"):
+        predictor.answer([])
+    with pytest.raises(UserError, match="no such file"):
+        predictor("nowhere.png", "What?")
+    with pytest.raises(ValueError, match="`threshold` to be a number but got nan"):
+        lit_vlr.SelectivePredictor.from_checkpoint(run / "checkpoints" / "last.ckpt", threshold=float("nan"))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import socket
 from dataclasses import fields
-from itertools import product
 from pathlib import Path
 
 import pytest
@@ -16,6 +15,7 @@ from lightning.pytorch import Callback
 
 import lit_vlr.confidence
 import lit_vlr.models
+import lit_vlr.objectives
 from lit_vlr.lightning_cli import VLRCLI
 from lit_vlr.models import ModelFamily, Sampling
 from lit_vlr.module import SelectiveVLM
@@ -49,9 +49,35 @@ def test_the_main_job_parses_for_every_verb(verb: str) -> None:
     assert "lit_vlr_callbacks.AdversarialTraining" in [c.class_path for c in config.trainer.callbacks]
 
 
-@pytest.mark.parametrize("names", list(product(["model/tiny_llava"], *list(KINDS.values())[1:])))
-def test_every_combination_parses(names: tuple[str, ...]) -> None:
+# Every file of every kind, each with changing partners: all combinations would be thousands.
+COMBINATIONS = [
+    tuple(files[i % len(files)] for files in KINDS.values()) for i in range(max(len(files) for files in KINDS.values()))
+]
+
+
+@pytest.mark.parametrize("names", COMBINATIONS)
+def test_files_of_every_kind_parse_together(names: tuple[str, ...]) -> None:
     parse("fit", ("base", *names))
+
+
+def test_every_objective_has_a_file() -> None:
+    chosen = {
+        yaml.safe_load((CONFIGS / f"{f}.yaml").read_text())["model"]["objective"]["class_path"]
+        for f in KINDS["objective"]
+    }
+    classes = {n for n, c in vars(lit_vlr.objectives).items() if inspect.isclass(c) and not inspect.isabstract(c)}
+    assert chosen == {f"lit_vlr.objectives.{name}" for name in classes}
+
+
+@pytest.mark.parametrize("name", KINDS["objective"])
+def test_objective_files_list_every_argument_at_its_default(name: str) -> None:
+    given = yaml.safe_load((CONFIGS / f"{name}.yaml").read_text())["model"]["objective"]
+    made = getattr(lit_vlr.objectives, given["class_path"].rsplit(".", 1)[1])
+    parameters = {} if made.__init__ is torch.nn.Module.__init__ else dict(inspect.signature(made).parameters)
+    listed = given.get("init_args", {})
+    assert set(listed) == set(parameters)
+    for key in set(listed) - {"model"}:
+        assert listed[key] == parameters[key].default, key
 
 
 class MakeOnly(VLRCLI):

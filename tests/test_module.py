@@ -12,7 +12,6 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from peft import PeftModel
 from transformers import LlavaForConditionalGeneration
 
-from lit_vlr.ask import load_module
 from lit_vlr.confidence import NegativeEntropy, PTrue, SelfConsistency, SequenceProbability
 from lit_vlr.datamodule import ScenesDataModule
 from lit_vlr.errors import CheckpointError, UserError
@@ -21,6 +20,7 @@ from lit_vlr.models import Llava, Lora
 from lit_vlr.models.tiny import TINY_LLAVA
 from lit_vlr.module import SelectiveVLM, check_adapter_state
 from lit_vlr.objectives import SFT
+from lit_vlr.predictor import load_module
 from lit_vlr.thresholding import FitThreshold
 from lit_vlr_callbacks import AdversarialTraining, SupportsAttack
 from lit_vlr_callbacks.attacks import PGD

@@ -8,6 +8,7 @@ from lit_vlr.confidence.min_token_probability import MinTokenProbability, min_to
 from lit_vlr.confidence.negative_entropy import NegativeEntropy, negative_entropy
 from lit_vlr.confidence.normalized_probability import NormalizedProbability, normalized_probability
 from lit_vlr.confidence.p_true import PTrue
+from lit_vlr.confidence.selector import Selector
 from lit_vlr.confidence.self_consistency import SelfConsistency, agreement
 from lit_vlr.confidence.sequence_probability import SequenceProbability, sequence_probability
 
@@ -21,6 +22,7 @@ __all__ = [
     "NormalizedProbability",
     "OnePassConfidence",
     "PTrue",
+    "Selector",
     "SelfConsistency",
     "SequenceProbability",
     "agreement",

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import inspect
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 
 from torch import Tensor, nn
 
+from lit_vlr.errors import UserError
 from lit_vlr.models.base import Generated, ModelFamily
 from lit_vlr.types import Batch
 
@@ -27,6 +29,9 @@ class Confidence(nn.Module, ABC):
         Needs no weights.
         """
 
+    def prepare(self, family: ModelFamily) -> None:
+        """Make what depends on the loaded model, for scores that are learned. A second call does nothing."""
+
     @abstractmethod
     def forward(self, generated: Generated, family: ModelFamily, batch: Batch, max_new_tokens: int) -> Tensor:
         """The confidence of each answer, (B,).
@@ -37,6 +42,26 @@ class Confidence(nn.Module, ABC):
             batch: what was asked; its ``images`` may be attacked ones, and further passes see those.
             max_new_tokens: bound on further answers.
         """
+
+    def candidate_scores(self, family: ModelFamily, batch: Batch, answers: Sequence[Sequence[Sequence[int]]]) -> Tensor:
+        """A differentiable twin, for attacks on abstention: how sure the model would be of each of several answers.
+
+        Args:
+            family: the model.
+            batch: the questions, on the pictures to judge.
+            answers: token ids of each row's answers.
+
+        Returns:
+            (B, K): the logarithm of the confidence for the answer that the model would give, which is the highest, and
+            less for all others; -inf where a row has fewer answers.
+
+        Raises:
+            UserError: if the score has no such twin.
+        """
+        raise UserError(
+            f"Expected a confidence that says with gradients how sure an answer would be, but {self!r} does not; "
+            "attack without an `objective`, or test with --config configs/confidence/sequence_probability.yaml"
+        )
 
     def extra_repr(self) -> str:
         """The constructor's arguments."""

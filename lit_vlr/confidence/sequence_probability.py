@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from torch import Tensor
 
 from lit_vlr.confidence.base import OnePassConfidence, check_statistic
-from lit_vlr.models.base import Generated
+from lit_vlr.models.base import Generated, ModelFamily
+from lit_vlr.types import Batch
 
 
 def sequence_probability(token_log_probs: Tensor, token_mask: Tensor) -> Tensor:
@@ -34,6 +37,10 @@ def sequence_probability(token_log_probs: Tensor, token_mask: Tensor) -> Tensor:
 
 class SequenceProbability(OnePassConfidence):
     """The probability of the whole answer, in [0, 1]: the default, and the baseline. See `sequence_probability`."""
+
+    def candidate_scores(self, family: ModelFamily, batch: Batch, answers: Sequence[Sequence[Sequence[int]]]) -> Tensor:
+        """Log-probabilities of whole answers, (B, K): exactly its logarithm, for each of them."""
+        return family.answer_log_probs(batch, answers)
 
     def score(self, generated: Generated) -> Tensor:
         """The confidence of each answer, (B,)."""

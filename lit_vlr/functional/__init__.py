@@ -1,6 +1,12 @@
 """Pure functions: what is measured, free of models, data sets and training."""
 
 from lit_vlr.functional._histogram import threshold_grid
+from lit_vlr.functional.abstain_losses import (
+    deep_gamblers_loss,
+    selector_loss,
+    self_adaptive_loss,
+    self_adaptive_target,
+)
 from lit_vlr.functional.abstention import abstention_rate, selective_accuracy
 from lit_vlr.functional.anls import anls
 from lit_vlr.functional.bootstrap import Interval, PairedDifference, group_bootstrap, paired_difference
@@ -66,6 +72,7 @@ __all__ = [
     "cost_threshold",
     "coverage_at_risk",
     "coverage_threshold",
+    "deep_gamblers_loss",
     "effective_reliability",
     "empirical_threshold",
     "exact_match",
@@ -88,6 +95,9 @@ __all__ = [
     "risk_at_coverage",
     "risk_coverage_curve",
     "selective_accuracy",
+    "selector_loss",
+    "self_adaptive_loss",
+    "self_adaptive_target",
     "sgr_threshold",
     "threshold_grid",
     "tokenize_caption",

@@ -14,6 +14,7 @@ from lit_vlr.models.quantization import Quantization
 from lit_vlr.models.qwen2_5_vl import Qwen25VL
 from lit_vlr.models.qwen2_vl import Qwen2VL
 from lit_vlr.models.qwen3_vl import Qwen3VL
+from lit_vlr.models.qwen_vl.family import QwenVL
 from lit_vlr.models.sampling import Sampling
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "Qwen2VL",
     "Qwen3VL",
     "Qwen25VL",
+    "QwenVL",
     "Sampling",
     "SmolVLM",
 ]

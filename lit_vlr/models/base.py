@@ -47,6 +47,11 @@ class ModelFamily(nn.Module, ABC):
     """
 
     @property
+    @abstractmethod
+    def hidden_size(self) -> int:
+        """Width of the language model's hidden states, which projected image features have too."""
+
+    @property
     def is_local(self) -> bool:
         """Whether prompts can be laid out at once; False where tokenizer and configuration are still on a hub."""
         return True

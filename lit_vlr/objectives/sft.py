@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from torch import Tensor
-from torch.nn import functional as F
 
 from lit_vlr.objectives.base import Objective
+from lit_vlr.objectives.tokens import answer_cross_entropy
 from lit_vlr.types import Batch, VLMOutput
 
 
@@ -19,11 +19,3 @@ class SFT(Objective):
     def forward(self, output: VLMOutput, batch: Batch) -> Tensor:
         """The loss of each sample, (B,)."""
         return answer_cross_entropy(output, len(batch))
-
-
-def answer_cross_entropy(output: VLMOutput, n: int) -> Tensor:
-    """Mean cross-entropy over the answer tokens of each of ``n`` samples, (n,), float32."""
-    losses = F.cross_entropy(output.answer_logits.float(), output.answer_labels, reduction="none")
-    total = losses.new_zeros(n).index_add(0, output.answer_rows, losses)
-    count = losses.new_zeros(n).index_add(0, output.answer_rows, losses.new_ones(len(losses)))
-    return total / count

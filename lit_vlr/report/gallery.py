@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from lit_vlr.errors import UserError
 from lit_vlr.report.runs import Run
 
 MAX_SIDE = 320
@@ -25,7 +26,7 @@ MAX_SIDE = 320
 _MAX_PIXELS = 50_000_000
 
 
-class GalleryFormatError(ValueError):
+class GalleryFormatError(UserError):
     """A gallery that cannot be shown: names the file, the entry and the field."""
 
     def __init__(self, file: Path, index: int | None, field: str | None, message: str) -> None:

@@ -13,7 +13,7 @@ from markupsafe import Markup
 from lit_vlr.functional import Interval, PairedDifference, risk_coverage_curve
 from lit_vlr.report.figures import Curve, risk_coverage_svg
 from lit_vlr.report.page import render, write_page
-from lit_vlr.scores import HIGHER_IS_BETTER, METRICS, Answers, GroupScores
+from lit_vlr.scoring.selective import HIGHER_IS_BETTER, Answers, GroupScores
 from lit_vlr.threshold_file import ThresholdFile
 
 Cell: TypeAlias = tuple[str, str] | None
@@ -28,8 +28,8 @@ class Scored:
         file: where the answers are.
         name: what it is called; unique among the files.
         answers: the answers as columns.
-        metrics: every metric with its interval.
-        groups: every metric by group; None where nobody asked.
+        metrics: every score with its interval.
+        groups: every score by group; None where nobody asked.
     """
 
     file: Path
@@ -61,6 +61,11 @@ class Sheet:
     n_resamples: int
     made: Mapping[str, str]
 
+    @property
+    def names(self) -> list[str]:
+        """Scores that some file has, in order."""
+        return [name for name in HIGHER_IS_BETTER if any(name in one.metrics for one in self.scored)]
+
     def notes(self) -> list[str]:
         """How to read the numbers, in a few lines."""
         first = "value [95% interval over pictures]; - where not defined"
@@ -89,11 +94,11 @@ def build_sheet(sheet: Sheet, out: str | Path) -> Path:
         {
             "name": name + arrows[HIGHER_IS_BETTER[name]],
             "cells": [
-                *(_cell(one.metrics[name]) for one in sheet.scored),
-                *(_cell(found[name], "+") for found in sheet.differences),
+                *(_cell(one.metrics.get(name)) for one in sheet.scored),
+                *(_cell(found.get(name), "+") for found in sheet.differences),
             ],
         }
-        for name in METRICS
+        for name in sheet.names
     ]
     page = render(
         "scores.html",
@@ -112,8 +117,8 @@ def build_sheet(sheet: Sheet, out: str | Path) -> Path:
     return path
 
 
-def _cell(result: Interval | PairedDifference, sign: str = "") -> Cell:
-    if math.isnan(result.value):
+def _cell(result: Interval | PairedDifference | None, sign: str = "") -> Cell:
+    if result is None or math.isnan(result.value):
         return None
     below = "" if math.isnan(result.low) else f"[{result.low:{sign}.4f}, {result.high:{sign}.4f}]"
     if isinstance(result, PairedDifference) and not math.isnan(result.p_value):

@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from lit_vlr.answers import read_answers
 from lit_vlr.calibration import KINDS, Calibrator
 from lit_vlr.errors import UserError
 from lit_vlr.functional import (
@@ -23,8 +22,9 @@ from lit_vlr.functional import (
     sgr_threshold,
 )
 from lit_vlr.predictions import manifest_if_any
+from lit_vlr.scoring.answers import read_answers
 from lit_vlr.threshold_file import write_threshold
-from lit_vlr.verbs.parser import Parser, add_answer_arguments, said_in_one_line
+from lit_vlr.verbs.parser import Parser, accuracy_of, add_answer_arguments, said_in_one_line
 
 METHODS: dict[str, tuple[Callable[..., ThresholdChoice], str, tuple[str, ...]]] = {
     "ltt": (learn_then_test_threshold, "target_risk", ("delta", "starts")),
@@ -64,7 +64,7 @@ def main(args: list[str]) -> None:
     _check_arguments(given, needed, optional)
     if given.out.resolve() == given.predictions.resolve():
         raise UserError(f"Expected --out to be another file than --predictions but both are {given.out}")
-    predictions = read_answers(given.predictions, given.annotations, given.dialect, given.leave_one_out)
+    predictions = read_answers(given.predictions, given.annotations, accuracy_of(given)).predictions
     more = {name: value for name in optional if (value := getattr(given, name)) is not None}
     confidence, correctness = np.array([(p.confidence, p.accuracy) for p in predictions], dtype=np.float64).T
     with said_in_one_line():

@@ -10,13 +10,13 @@ from typing import Any
 import torch
 from transformers.utils.hub import cached_file
 
-from lit_vlr.ask import load_module
 from lit_vlr.errors import UserError
 from lit_vlr.infinities import to_json
 from lit_vlr.models.hf import TransformersFamily
 from lit_vlr.models.merging import merge_exactly
 from lit_vlr.models.tiny import resolve
 from lit_vlr.module import SelectiveVLM
+from lit_vlr.predictor import load_module
 from lit_vlr.verbs.parser import Parser
 from lit_vlr.versions import versions
 

@@ -1,4 +1,4 @@
-"""`lit-vlr score`: every selective metric of one or several files of answers."""
+"""`lit-vlr score`: every selective metric, and every accuracy of the words, of one or several files of answers."""
 
 from __future__ import annotations
 
@@ -10,15 +10,17 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
-from lit_vlr.answers import read_answers
 from lit_vlr.errors import UserError
 from lit_vlr.functional import Interval, PairedDifference
 from lit_vlr.infinities import to_json
 from lit_vlr.predictions import manifest_if_any
 from lit_vlr.report.scores import Scored, Sheet, build_sheet
-from lit_vlr.scores import METRICS, GroupScores, answers_of, compare, score, score_groups
+from lit_vlr.scoring.accuracy import Accuracy
+from lit_vlr.scoring.answers import read_answers
+from lit_vlr.scoring.selective import Answers, GroupScores, answers_of, compare, score, score_groups
+from lit_vlr.scoring.words import word_scores
 from lit_vlr.threshold_file import ThresholdFile, read_threshold, sha256
-from lit_vlr.verbs.parser import Parser, add_answer_arguments, said_in_one_line
+from lit_vlr.verbs.parser import Parser, accuracy_of, add_answer_arguments, said_in_one_line
 
 
 def main(args: list[str]) -> None:
@@ -49,7 +51,7 @@ def main(args: list[str]) -> None:
 def _parser() -> Parser:
     parser = Parser(
         prog="lit-vlr score",
-        description="Every selective metric, with 95% bootstrap intervals over pictures.",
+        description="Every selective metric and every accuracy, with 95% bootstrap intervals over pictures.",
     )
     said = (
         "predictions of lit_vlr, official VQA results, or rows of question_id, answer and confidence; later ones are "
@@ -63,6 +65,8 @@ def _parser() -> Parser:
     parser.add_argument(
         "--resamples", type=int, default=500, metavar="N", help="of the bootstrap (default: %(default)s)"
     )
+    said = "CIDEr of the answers as captions, too; needs lit-vlr[caption]"
+    parser.add_argument("--captions", action="store_true", help=said)
     parser.add_argument("--json", action="store_true", help="print JSON, not a table")
     parser.add_argument("--html", type=Path, metavar="FILE", help="write a page with curves, too")
     add_answer_arguments(parser)
@@ -72,13 +76,9 @@ def _parser() -> Parser:
 def _sheet(given: argparse.Namespace) -> Sheet:
     files: list[Path] = given.predictions
     threshold, file = (None, None) if given.threshold is None else _threshold(given.threshold, files)
-    calibrator = None if file is None else file.calibrator
-    read = [
-        read_answers(path, given.annotations, given.dialect, given.leave_one_out, need_confidence=False)
-        for path in files
-    ]
+    accuracy = accuracy_of(given)
     with said_in_one_line():
-        sets = [answers_of(predictions, threshold, calibrator, given.by) for predictions in read]
+        sets = [_answers(path, given, accuracy, threshold, file) for path in files]
         differences: list[dict[str, PairedDifference]] = []
         for path, later in zip(files[1:], sets[1:], strict=True):
             try:
@@ -89,7 +89,24 @@ def _sheet(given: argparse.Namespace) -> Sheet:
             Scored(path, name, answers, score(answers, given.resamples), score_groups(answers) if given.by else None)
             for path, name, answers in zip(files, _names(files), sets, strict=True)
         ]
-    return Sheet(scored, differences, threshold, file, given.by, given.resamples, _made(given))
+    return Sheet(scored, differences, threshold, file, given.by, given.resamples, _made(given.annotations, accuracy))
+
+
+def _answers(
+    path: Path,
+    given: argparse.Namespace,
+    accuracy: Accuracy | None,
+    threshold: float | None,
+    file: ThresholdFile | None,
+) -> Answers:
+    """The columns of a file."""
+    predictions, references = read_answers(path, given.annotations, accuracy, need_confidence=False)
+    if given.captions and references is None:
+        raise UserError(f"Expected captions to compare with --captions but {path} has answers without any")
+    texts = [prediction.answer for prediction in predictions]
+    leave_one_out = (accuracy or Accuracy()).leave_one_out
+    words = {} if references is None else word_scores(texts, references, leave_one_out, captions=given.captions)
+    return answers_of(predictions, threshold, None if file is None else file.calibrator, given.by, words)
 
 
 def _threshold(given: str, files: Sequence[Path]) -> tuple[float, ThresholdFile | None]:
@@ -126,16 +143,10 @@ def _differing(files: Sequence[Path]) -> list[str]:
     return ["/".join(part[head : len(part) - tail]) for part in parts]
 
 
-def _made(given: argparse.Namespace) -> dict[str, str]:
+def _made(annotations: Path | None, accuracy: Accuracy | None) -> dict[str, str]:
     """How accuracies were made, where they were made here."""
-    if given.annotations is None:
-        return {}
-    return {
-        "annotations": str(given.annotations),
-        "annotations sha256": sha256(given.annotations),
-        "dialect": given.dialect,
-        "leave one out": given.leave_one_out,
-    }
+    source = {} if annotations is None else {"annotations": str(annotations), "annotations sha256": sha256(annotations)}
+    return source | ({} if accuracy is None else accuracy.describe())
 
 
 def _document(sheet: Sheet) -> dict[str, Any]:
@@ -189,21 +200,21 @@ def _table(sheet: Sheet) -> str:
     columns: list[list[str]] = []
     for one in sheet.scored:
         heads.append(f"{one.name} (n={len(one.answers.uids)})")
-        columns.append([_cell(one.metrics[name]) for name in METRICS])
+        columns.append([_cell(one.metrics.get(name)) for name in sheet.names])
         if one.groups is not None:
             heads.append(f"worst {sheet.by}")
-            columns.append([_worst(one.groups, name) for name in METRICS])
+            columns.append([_worst(one.groups, name) for name in sheet.names])
     for name, found in zip(names[1:], sheet.differences, strict=True):
         heads.append(f"{name} - {names[0]}")
-        columns.append([_cell(found[metric], "+") for metric in METRICS])
-    rows = [heads, *([name, *(column[i] for column in columns)] for i, name in enumerate(METRICS))]
+        columns.append([_cell(found.get(metric), "+") for metric in sheet.names])
+    rows = [heads, *([name, *(column[i] for column in columns)] for i, name in enumerate(sheet.names))]
     widths = [max(len(row[i]) for row in rows) for i in range(len(heads))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     return "\n".join([*lines, *sheet.notes()])
 
 
-def _cell(result: Interval | PairedDifference, sign: str = "") -> str:
-    if math.isnan(result.value):
+def _cell(result: Interval | PairedDifference | None, sign: str = "") -> str:
+    if result is None or math.isnan(result.value):
         return "-"
     said = f"{result.value:{sign}.4f}"
     said += " [-]" if math.isnan(result.low) else f" [{result.low:{sign}.4f}, {result.high:{sign}.4f}]"

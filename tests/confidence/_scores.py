@@ -28,7 +28,8 @@ def lay_out(made: Llava, samples: list[Sample]) -> Batch:
 
 
 def scores(made: Llava, confidence: Confidence, batch: Batch) -> list[float]:
-    found = confidence(made.generate(batch, TOKENS), made, batch, TOKENS)
+    confidence.prepare(made)
+    found = confidence.eval()(made.generate(batch, TOKENS), made, batch, TOKENS)
     assert found.shape == (len(batch),)
     return [float(x) for x in found]
 

@@ -6,18 +6,7 @@ import torch
 from torch.nn import functional as F
 
 from lit_vlr.objectives import SFT
-from lit_vlr.types import Batch, VLMOutput
-
-
-def output(lengths: list[int], vocabulary: int = 7) -> tuple[VLMOutput, Batch]:
-    n = sum(lengths)
-    generator = torch.Generator().manual_seed(0)
-    rows = torch.tensor([i for i, length in enumerate(lengths) for _ in range(length)])
-    logits = torch.randn(n, vocabulary, generator=generator)
-    labels = torch.randint(vocabulary, (n,), generator=generator)
-    empty = torch.zeros(0)
-    made = VLMOutput(logits, labels, rows, empty, empty, empty)
-    return made, Batch(empty, empty, empty, empty, empty, empty, ("",) * len(lengths), ("",) * len(lengths))  # type: ignore[arg-type]
+from tests.objectives._outputs import output
 
 
 def test_each_sample_is_the_mean_over_its_own_tokens() -> None:

@@ -53,7 +53,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 def trained(checkpoint: Path) -> Llava:
-    from lit_vlr.ask import load_module
+    from lit_vlr.predictor import load_module
 
     made = load_module(checkpoint).family
     assert isinstance(made, Llava)

@@ -139,6 +139,11 @@ class TransformersFamily(Layout):
                     "pictures of this size, and truncate no text through the picture (see `max_length`)"
                 )
 
+    @property
+    def hidden_size(self) -> int:
+        """Width of the language model."""
+        return int(self.config.get_text_config().hidden_size)
+
     def head(self, hidden: Tensor) -> Tensor:
         """Logits of some positions, (N, D) to (N, V)."""
         logits: Tensor = self.base.lm_head(hidden)

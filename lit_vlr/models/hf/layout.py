@@ -132,7 +132,8 @@ class Layout(Settings):
         """The answer as it goes on from the prompt, behind a space unless that ends in one, and the end token."""
         context = self.prompt.split(IMAGE)[1].split("{question}")[-1]
         space = "" if context[-1:].isspace() else " "
-        return [*continuation(self.tokenizer, context, space + without(text, self._special)), self.end]
+        banned = self._special.difference(self.answer_specials)
+        return [*continuation(self.tokenizer, context, space + without(text, banned)), self.end]
 
     def answer_text(self, tokens: Sequence[int]) -> str:
         """The text, stripped; special tokens are no text."""

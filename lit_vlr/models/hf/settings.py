@@ -54,6 +54,8 @@ class Settings(ModelFamily):
     """Whether a prompt begins with the tokenizer's begin token, if there is one."""
     end_tokens: ClassVar[tuple[str, ...]] = ()
     """Tokens that end an answer, if they are in the vocabulary; else the tokenizer's end of text does."""
+    answer_specials: ClassVar[tuple[str, ...]] = ()
+    """Special tokens that an answer may hold."""
     default_mean: ClassVar[Triple] = (0.48145466, 0.4578275, 0.40821073)
     default_std: ClassVar[Triple] = (0.26862954, 0.26130258, 0.27577711)
     default_resample: ClassVar[int] = 3

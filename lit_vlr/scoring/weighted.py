@@ -6,8 +6,8 @@ these metrics take for the rows given twice. So the rows are sorted once, and a 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import TypeAlias
 
@@ -22,6 +22,7 @@ from lit_vlr.functional.calibration import ace_of, bins_of, ece_of
 from lit_vlr.functional.operating_point import answer_rewards, largest_coverage, risk_from
 from lit_vlr.functional.ranking import excess_area, rejection_ratio, roc_area_under
 from lit_vlr.functional.risk_coverage import AURCConvention, area_under, generalised_area_under
+from lit_vlr.scoring.words import Ratio
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 N_BINS = 15  # of the calibration errors, the default of their functions
@@ -39,6 +40,7 @@ class Answers:
         abstained: 1 where the answer is withheld, (N,).
         calibrated: what a calibrator makes of the confidence, (N,); None where there is none.
         group: labels of the rows, N of them; None where nobody asked.
+        words: scores of the words alone, by name; see `lit_vlr.scoring.words`.
     """
 
     uids: list[str]
@@ -48,6 +50,7 @@ class Answers:
     abstained: Floats
     calibrated: Floats | None = None
     group: list[str] | None = None
+    words: Mapping[str, Ratio] = field(default_factory=dict)
 
     @property
     def probability(self) -> Floats | None:
@@ -66,6 +69,7 @@ class Answers:
             abstained=self.abstained[chosen],
             calibrated=None if self.calibrated is None else self.calibrated[chosen],
             group=None if self.group is None else [self.group[i] for i in chosen],
+            words={name: ratio.rows(chosen) for name, ratio in self.words.items()},
         )
 
 
@@ -175,4 +179,4 @@ _RISING = ("accuracy", "selective", "effective", "auroc", "prediction_rejection"
 HIGHER_IS_BETTER: dict[str, bool | None] = {
     name: None if name == "abstention_rate" else name.startswith(_RISING) for name in METRICS
 }
-"""Direction of each metric; None where neither end is better."""
+"""Direction of each; None where neither end is better."""

@@ -9,10 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from lit_vlr.answers import read_answers
 from lit_vlr.data.errors import DataFormatError
 from lit_vlr.errors import UserError
 from lit_vlr.predictions import PredictionsFormatError
+from lit_vlr.scoring.accuracy import Accuracy
+from lit_vlr.scoring.annotations import Reference
+from lit_vlr.scoring.answers import read_answers
 from tests._answers import annotations, predictions, write
 
 SAID = {4: ["red"] * 3 + ["blue"] * 7, 5: ["two"] * 10, 9: ["kite"] * 2 + ["plane"] * 8}
@@ -32,7 +34,7 @@ def files(folder: Path, rows: object, kind: str) -> tuple[Path, Path]:
 
 @pytest.mark.parametrize("kind", ["list", "lines"])
 def test_earlier_evaluations_are_read(tmp_path, kind) -> None:
-    found = read_answers(*files(tmp_path, ROWS, kind))
+    found = read_answers(*files(tmp_path, ROWS, kind)).predictions
     assert [(p.uid, p.image_id, p.answer) for p in found] == [("5", "2", "Two."), ("4", "2", "red"), ("9", "4", "")]
     assert [p.confidence for p in found] == [0.9, -3.0, 0.25]
     assert [p.accuracy for p in found] == pytest.approx([1.0, 0.9, 0.0])
@@ -41,14 +43,19 @@ def test_earlier_evaluations_are_read(tmp_path, kind) -> None:
 
 def test_confidences_may_be_infinite(tmp_path) -> None:
     rows = [row | {"confidence": c} for row, c in zip(ROWS, (math.inf, -math.inf, 0.0), strict=True)]
-    assert [p.confidence for p in read_answers(*files(tmp_path, rows, "list"))] == [math.inf, -math.inf, 0.0]
+    assert [p.confidence for p in read_answers(*files(tmp_path, rows, "list")).predictions] == [
+        math.inf,
+        -math.inf,
+        0.0,
+    ]
 
 
 @pytest.mark.parametrize("kind", ["list", "lines"])
 def test_official_results_have_no_confidence(tmp_path, kind) -> None:
     rows = [{key: value for key, value in row.items() if key != "confidence"} for row in ROWS]
     path, said = files(tmp_path, rows, kind)
-    found = read_answers(path, said, need_confidence=False)
+    found, references = read_answers(path, said, need_confidence=False)
+    assert [said.answers for said in references] == [tuple(SAID[key]) for key in (5, 4, 9)]
     assert [p.accuracy for p in found] == pytest.approx([1.0, 0.9, 0.0])
     assert all(math.isnan(p.confidence) for p in found)
     assert found[0].metadata == {"question_type": "what is", "answer_type": "other"}
@@ -63,19 +70,60 @@ def test_leave_one_out_by_value_is_the_official_script_without_answer_ids(tmp_pa
     """VizWiz has no answer_id: rows that are equal vanish together, which costs the majority its points."""
     path, _ = files(tmp_path, [{"question_id": 0, "answer": "red", "confidence": 1.0}], "list")
     said = annotations(tmp_path / "said.json", {0: ["red"] * 10})
-    assert read_answers(path, said, leave_one_out="index")[0].accuracy == 1.0
-    assert read_answers(path, said, leave_one_out="value")[0].accuracy == 0.0
+    assert read_answers(path, said, Accuracy(leave_one_out="index")).predictions[0].accuracy == 1.0
+    assert read_answers(path, said, Accuracy(leave_one_out="value")).predictions[0].accuracy == 0.0
 
 
 def test_the_dialect_is_used(tmp_path) -> None:
     path, said = files(tmp_path, ROWS, "list")
     # Unanimous annotators: the official script then normalises nothing, and "Two." is not "two".
-    assert read_answers(path, said, "official")[0].accuracy == 0.0
+    assert read_answers(path, said, Accuracy(dialect="official")).predictions[0].accuracy == 0.0
 
 
 def test_own_predictions_are_read_as_they_are(tmp_path) -> None:
     rows = predictions(5)
-    assert read_answers(write(tmp_path / "test.jsonl", rows)) == rows
+    found, references = read_answers(write(tmp_path / "test.jsonl", rows))
+    assert found == rows
+    assert references == [Reference(row.image_id, row.answers) for row in rows]
+
+
+def test_own_predictions_are_scored_again_where_a_rule_is_named(tmp_path) -> None:
+    rows = [replace(row, accuracy=0.25) for row in predictions(5)]
+    path = write(tmp_path / "test.jsonl", rows)
+    assert [p.accuracy for p in read_answers(path, accuracy=Accuracy("exact_match")).predictions] == [0.0] * 5
+    assert [p.accuracy for p in read_answers(path, accuracy=Accuracy()).predictions] == [1.0] * 5
+    unlabelled = write(tmp_path / "unlabelled.jsonl", [replace(rows[0], answers=())])
+    assert read_answers(unlabelled).references is None
+    with pytest.raises(
+        PredictionsFormatError, match=r"jsonl:1, .*'answers': expected what is right but got no answers"
+    ):
+        read_answers(unlabelled, accuracy=Accuracy())
+
+
+def test_an_answer_that_is_neither_yes_nor_no_is_withheld(tmp_path) -> None:
+    """It declines before it is read: silence and "maybe" are no yes."""
+    rows = [{"question_id": i, "answer": text, "confidence": 0.5} for i, text in enumerate(("Yes.", "no", "", "maybe"))]
+    path = tmp_path / "answers.jsonl"
+    path.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    said = tmp_path / "coco_pope_random.json"
+    said.write_text(
+        "".join(f'{{"question_id": {i}, "image": "a.jpg", "text": "Is it?", "label": "yes"}}\n' for i in range(4))
+    )
+    found = read_answers(path, said, Accuracy("yes_no")).predictions
+    assert [(p.accuracy, p.abstained, p.confidence) for p in found] == [
+        (1.0, False, 0.5),
+        (0.0, False, 0.5),
+        (0.0, True, -math.inf),
+        (0.0, True, -math.inf),
+    ]
+
+
+def test_a_rule_that_the_references_do_not_allow_names_the_question(tmp_path) -> None:
+    path, said = files(tmp_path, ROWS, "list")
+    with pytest.raises(UserError, match=r"annotations\.json, question 5: Expected yes or no .*for --accuracy yes_no"):
+        read_answers(path, said, Accuracy("yes_no"))
+    with pytest.raises(UserError, match=r"question 5: Expected a box of four numbers .* 'two'"):
+        read_answers(path, said, Accuracy("box_iou"))
 
 
 @pytest.mark.parametrize("kind", ["list", "lines"])
@@ -145,8 +193,9 @@ def test_broken_files_are_named(tmp_path, content, message) -> None:
     [
         (lambda rows: rows.append(rows[0]), "`question_id`: Expected each once but 4 is there twice"),
         (lambda rows: rows[1].pop("answers"), "entry 1 .*`answers`: Expected this key"),
-        (lambda rows: rows[1].update(answers=[{"answer": "two"}]), "answers of at least two annotators"),
-        (lambda rows: rows[1]["answers"][3].update(answer=2), "answers of at least two annotators"),
+        (lambda rows: rows[1].update(answers=[{"answer": "two"}]), "question 5: .* at least two annotators but got 1"),
+        (lambda rows: rows[1].update(answers=[]), r"entry 1 .*`answers`: Expected a list with texts but got \[\]"),
+        (lambda rows: rows[1]["answers"][3].update(answer=2), "entry 1 .*`answers`: Expected a text of each annotator"),
         (lambda rows: rows[1].pop("image_id"), "`image_id`"),
         (lambda rows: rows.clear(), "`annotations`: Expected a list with entries"),
     ],
@@ -156,7 +205,7 @@ def test_wrong_annotations_are_named(tmp_path, change, message) -> None:
     document = json.loads(said.read_text())
     change(document["annotations"])
     said.write_text(json.dumps(document))
-    with pytest.raises(DataFormatError, match=message) as caught:
+    with pytest.raises(UserError, match=message) as caught:
         read_answers(path, said)
     assert str(caught.value).startswith(str(said))
 

@@ -7,16 +7,22 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from lit_vlr.calibration import Calibrator
 from lit_vlr.functional import Interval, PairedDifference
 from lit_vlr.functional.bootstrap import GroupResampler, align
 from lit_vlr.functional.groups import Label, worst_of
+from lit_vlr.scoring import weighted, words
+from lit_vlr.scoring.weighted import METRICS, Answers, Floats, Weighted
+from lit_vlr.scoring.words import Ratio
 from lit_vlr.types import Prediction
-from lit_vlr.weighted import HIGHER_IS_BETTER, METRICS, Answers, Floats, Weighted
 
 __all__ = ["HIGHER_IS_BETTER", "METRICS", "Answers", "GroupScores", "answers_of", "compare", "score", "score_groups"]
+
+HIGHER_IS_BETTER: dict[str, bool | None] = weighted.HIGHER_IS_BETTER | words.HIGHER_IS_BETTER
+"""Direction of each score by name, in the order in which they are shown; None where neither end is better."""
 
 
 class GroupScores(NamedTuple):
@@ -38,6 +44,7 @@ def answers_of(
     threshold: float | None = None,
     calibrator: Calibrator | None = None,
     by: str | None = None,
+    word_scores: Mapping[str, Ratio] | None = None,
 ) -> Answers:
     """Columns of labelled predictions.
 
@@ -46,6 +53,7 @@ def answers_of(
         threshold: decides anew which are withheld, +inf all; None keeps the decisions that were recorded.
         calibrator: says anew what the confidences mean; None keeps what was recorded.
         by: the entry of ``metadata`` that groups the rows.
+        word_scores: of the same answers, by :func:`~lit_vlr.scoring.words.word_scores`.
 
     Raises:
         ValueError: for a threshold or a calibrator where there are no confidences, a confidence that the calibrator
@@ -68,18 +76,19 @@ def answers_of(
         abstained=abstained if threshold is None else _withheld(confidence, threshold),
         calibrated=calibrated,
         group=None if by is None else [_label(p, by) for p in predictions],
+        words=word_scores or {},
     )
 
 
 def score(answers: Answers, n_resamples: int = 500) -> dict[str, Interval]:
-    """Every metric with its 95% bootstrap interval, pictures resampled; NaN where it is not defined."""
+    """Every score with its 95% bootstrap interval, pictures resampled; NaN where it is not defined."""
     resampler = GroupResampler(answers.images, len(answers.images), n_resamples)
     values, resampled = _values(answers), _resampled(answers, resampler)
-    return {name: resampler.interval(values[name], resampled[name]) for name in METRICS}
+    return {name: resampler.interval(value, resampled[name]) for name, value in values.items()}
 
 
 def compare(first: Answers, second: Answers, n_resamples: int = 500) -> dict[str, PairedDifference]:
-    """Every metric of the first minus that of the second, on the same resampled pictures.
+    """Every score that both have of the first minus that of the second, on the same resampled pictures.
 
     Raises:
         ValueError: if the two are not about the same questions on the same pictures.
@@ -95,7 +104,9 @@ def compare(first: Answers, second: Answers, n_resamples: int = 500) -> dict[str
     value, subtracted = _values(first), _values(second)
     resampled, others = _resampled(first, resampler), _resampled(second, resampler)
     return {
-        name: resampler.difference(value[name] - subtracted[name], resampled[name] - others[name]) for name in METRICS
+        name: resampler.difference(value[name] - subtracted[name], resampled[name] - others[name])
+        for name in value
+        if name in subtracted
     }
 
 
@@ -111,7 +122,8 @@ def score_groups(answers: Answers) -> GroupScores:
     names: list[str] = np.unique(labels).tolist()
     values = {name: _values(answers.rows((labels == name).nonzero()[0])) for name in names}
     worst = {}
-    for metric, higher in HIGHER_IS_BETTER.items():
+    for metric in values[names[0]]:
+        higher = HIGHER_IS_BETTER[metric]
         if higher is not None:
             found: dict[Label, torch.Tensor] = {name: torch.tensor(values[name][metric]) for name in names}
             label = str(worst_of(found, higher)[0])
@@ -120,17 +132,23 @@ def score_groups(answers: Answers) -> GroupScores:
 
 
 def _values(answers: Answers) -> dict[str, float]:
-    once = Weighted(answers, np.ones((1, len(answers.uids)), dtype=np.int64))
-    return {name: float(metric(once)) for name, metric in METRICS.items()}
+    return {name: float(value[0]) for name, value in _table(answers, np.ones((1, len(answers.uids)), np.int64)).items()}
 
 
 def _resampled(answers: Answers, resampler: GroupResampler) -> Mapping[str, Floats]:
-    """Every metric on every resample, (n_resamples,) each."""
-    tables = []
-    for weights in resampler.weights():
-        rows = Weighted(answers, weights)
-        tables.append({name: metric(rows).numpy() for name, metric in METRICS.items()})
-    return {name: np.concatenate([table[name] for table in tables]) for name in METRICS}
+    """Every score on every resample, (n_resamples,) each."""
+    tables = [_table(answers, weights) for weights in resampler.weights()]
+    return {name: np.concatenate([table[name] for table in tables]) for name in tables[0]}
+
+
+def _table(answers: Answers, weights: npt.NDArray[np.int64]) -> dict[str, Floats]:
+    """Every score under R weightings of the rows (R, N), (R,) each: the selective metrics, then those of the words."""
+    rows = Weighted(answers, weights)
+    counted = weights.astype(np.float64)
+    return {
+        **{name: metric(rows).numpy() for name, metric in METRICS.items()},
+        **{name: ratio.under(counted) for name, ratio in answers.words.items()},
+    }
 
 
 def _withheld(confidence: Floats, threshold: float) -> Floats:

@@ -1,0 +1,57 @@
+"""Whether the model would answer right, read off a teacher-forced pass: no generation while training."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from lit_vlr.functional import vqa_accuracy
+from lit_vlr.functional._vqa_normalization import VQADialect
+from lit_vlr.models.base import ModelFamily
+from lit_vlr.types import Batch, VLMOutput
+
+
+def teacher_forced_accuracy(output: VLMOutput, batch: Batch, family: ModelFamily, dialect: VQADialect) -> Tensor:
+    """Soft accuracy of each row's greedy answer, (B,), float32 in [0, 1].
+
+    The greedy answer follows the target until the likeliest token is another one. Where it never is, the answer is the
+    target. Where it ends there, the answer is what came before. Where it goes on with another token, the answer can
+    only be one of the annotators' if one of theirs begins so: then it is taken for the commonest of these, and
+    otherwise nobody said it. That is exact but for two cases: answers that begin alike and differ later, and an answer
+    that nobody spelled so but that normalisation makes equal to one that somebody did ("two" for "2").
+
+    Args:
+        output: of a teacher-forced pass over the batch.
+        batch: with the annotators' answers in its samples; a row without any counts as wrong.
+        family: whose tokens these are.
+        dialect: of VQA accuracy.
+    """
+    likeliest, labels = output.answer_logits.detach().argmax(-1).tolist(), output.answer_labels.tolist()
+    rows = output.answer_rows.tolist()
+    said: list[list[int]] = [[] for _ in range(len(batch))]
+    target: list[list[int]] = [[] for _ in range(len(batch))]
+    for row, token, label in zip(rows, likeliest, labels, strict=True):
+        said[row].append(token)
+        target[row].append(label)
+    accuracies = []
+    for i, sample in enumerate(batch.samples):
+        text = _answer(said[i], target[i], batch.targets[i], sample.answers, family)
+        known = text is not None and len(sample.answers) > 1
+        accuracies.append(vqa_accuracy(text or "", sample.answers, dialect) if known else 0.0)
+    return torch.tensor(accuracies, device=output.answer_logits.device)
+
+
+def _answer(
+    said: Sequence[int], target: Sequence[int], target_text: str, answers: Sequence[str], family: ModelFamily
+) -> str | None:
+    """The greedy answer, or the annotators' answer that it begins like; None if there is no such answer."""
+    parts = next((i for i, (token, label) in enumerate(zip(said, target, strict=True)) if token != label), None)
+    if parts is None:
+        return target_text
+    begun = [*target[:parts], said[parts]]
+    if said[parts] == target[-1]:  # the end token: what came before is the whole answer
+        return family.answer_text(begun[:-1])
+    likely = [answer for answer in answers if family.answer_tokens(answer)[: len(begun)] == begun]
+    return max(likely, key=likely.count) if likely else None

@@ -1,0 +1,117 @@
+"""Training a selector: along with the model, or afterwards."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from lit_vlr.confidence import Confidence, Selector
+from lit_vlr.errors import UserError
+from lit_vlr.functional import selector_loss
+from lit_vlr.functional._validation import check_number
+from lit_vlr.functional._vqa_normalization import VQADialect
+from lit_vlr.models.base import ModelFamily
+from lit_vlr.objectives.base import Objective
+from lit_vlr.objectives.judging import teacher_forced_accuracy
+from lit_vlr.objectives.sft import SFT
+from lit_vlr.predictions import read_predictions
+from lit_vlr.types import Batch, VLMOutput
+
+
+class TrainSelector(Objective):
+    r"""A model's own objective, plus the cross-entropy of the selector against the accuracy of the greedy answer.
+
+    .. math:: \ell = \ell_\text{model} + \lambda\, \ell_\text{selector}
+
+    Features are detached: the selector learns what the model shows anyway, and the model does not learn to please it.
+    So the model is trained exactly as without a selector, whatever :math:`\lambda` is, but for gradient clipping, which
+    looks at the norm of all gradients together. Accuracies are those of
+    `teacher_forced_accuracy`, so that nothing is generated while training. Under adversarial training the selector sees
+    the same pictures as the model, attacked ones included: it learns to doubt those too ("robust selector").
+
+    Args:
+        model: what the model itself is trained with; None is `SFT`.
+        weight: :math:`\lambda`, above 0.
+        train_model: also train the model. False trains the selector afterwards, on a model that stays as it is.
+        dialect: of VQA accuracy.
+        labels: predictions of the training questions by models that were not trained on them ("peers"), as `lit-vlr
+            test` writes them; their accuracies are what the selector learns, instead of the model's own on what it is
+            being trained on, which soon is right about everything. None takes the model's own.
+
+    Raises:
+        ValueError: if the weight is out of range.
+        UserError: if the labels cannot be used; when training starts, if the confidence is no `Selector`; and in
+            training, if a question has no label.
+
+    Reference:
+        Whitehead et al., "Reliable Visual Question Answering: Abstain Rather Than Answer Incorrectly", ECCV 2022,
+        Section 4; see :func:`~lit_vlr.functional.selector_loss`. There the selector is trained afterwards. Labels of
+        peers: Dancette et al., "Improving Selective Visual Question Answering by Learning from Your Peers", CVPR 2023,
+        Section 3.
+    """
+
+    def __init__(
+        self,
+        model: Objective | None = None,
+        weight: float = 1.0,
+        train_model: bool = True,
+        dialect: VQADialect = "no_skip",
+        labels: Path | None = None,
+    ) -> None:
+        super().__init__()
+        self.model = SFT() if model is None else model
+        self.weight = check_number("weight", weight, 0, float("inf"), "1 is usual", low_open=True)
+        self.train_model = train_model
+        self.dialect: VQADialect = dialect
+        self.labels = None if labels is None else _read_labels(Path(labels))
+        # In a tuple, so that torch does not take them for parts of the objective: each is saved once, where it belongs.
+        self._prepared: tuple[ModelFamily, Selector] | None = None
+
+    def prepare(self, family: ModelFamily, confidence: Confidence) -> None:
+        """Remember what is trained."""
+        if not isinstance(confidence, Selector):
+            raise UserError(
+                f"Expected the confidence `Selector` with the objective TrainSelector but got {confidence!r}; add "
+                "--config configs/confidence/selector.yaml"
+            )
+        self.model.prepare(family, confidence)
+        self._prepared = family, confidence
+
+    def trains(self, confidence: Confidence) -> bool:
+        """It is what it is there for."""
+        return isinstance(confidence, Selector)
+
+    def forward(self, output: VLMOutput, batch: Batch) -> Tensor:
+        """The loss of each sample, (B,)."""
+        if self._prepared is None:
+            raise RuntimeError("Expected a prepared objective; call `prepare` with the loaded model first")
+        family, selector = self._prepared
+        accuracy = self._accuracy(output, batch, family)
+        loss = self.weight * selector_loss(selector.logits(output, len(batch)), accuracy)
+        return loss + self.model(output, batch) if self.train_model else loss
+
+    def _accuracy(self, output: VLMOutput, batch: Batch, family: ModelFamily) -> Tensor:
+        # A calibration split has no labels of peers: validation judges the model itself.
+        if self.labels is None or not self.training:
+            return teacher_forced_accuracy(output, batch, family, self.dialect)
+        missing = [uid for uid in batch.uids if uid not in self.labels]
+        if missing:
+            raise UserError(
+                f"Expected a label for {missing[0]} but there is none ({len(missing)} missing in this batch); `labels` "
+                "has to hold a prediction of every training question"
+            )
+        return torch.tensor([self.labels[uid] for uid in batch.uids], device=output.answer_logits.device)
+
+
+def _read_labels(path: Path) -> dict[str, float]:
+    """Accuracies by uid."""
+    predictions = read_predictions(path)
+    unlabelled = next((p.uid for p in predictions if p.accuracy is None), None)
+    if unlabelled is not None or not predictions:
+        whose = "it is empty" if unlabelled is None else f"{unlabelled} has no accuracy"
+        raise UserError(
+            f"Expected labelled predictions in {path} but {whose}; predict a split with annotators' answers"
+        )
+    return {p.uid: float(p.accuracy or 0.0) for p in predictions}

@@ -1,0 +1,158 @@
+"""Using a fine-tuned model from Python: a picture and a question in, an answer or none out."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+import torch
+from PIL import Image
+
+from lit_vlr.checkpoints import read_checkpoint
+from lit_vlr.data.images import load_image
+from lit_vlr.errors import CheckpointError, UserError
+from lit_vlr.functional.operating_point import check_threshold
+from lit_vlr.module import SelectiveVLM
+from lit_vlr.threshold_file import read_threshold
+from lit_vlr.thresholding import apply_threshold
+from lit_vlr.types import Sample
+
+Picture: TypeAlias = str | Path | np.ndarray | Image.Image
+"""A file (JPEG, PNG, WEBP), an array (H, W, 3) of uint8, or a Pillow image."""
+
+
+@dataclass(frozen=True)
+class SelectivePrediction:
+    """One answer, or none.
+
+    Attributes:
+        answer: what the model says; None where it abstains.
+        confidence: how sure it is; higher is surer.
+        threshold: what it abstains below; -inf answers everything, +inf nothing.
+        withheld: what it would have said; None where it answers.
+        expected_accuracy: what a calibrator makes of the confidence, in [0, 1]; None without one.
+    """
+
+    answer: str | None
+    confidence: float
+    threshold: float
+    withheld: str | None = None
+    expected_accuracy: float | None = None
+
+
+class SelectivePredictor:
+    """Answers questions on pictures, and abstains where it is not sure enough.
+
+    Args:
+        module: with its weights and its threshold.
+
+    Example:
+        >>> predictor = SelectivePredictor.from_checkpoint("best.ckpt", threshold="threshold.json")  # doctest: +SKIP
+        >>> predictor("kitchen.jpg", "What is the pan made of?").answer  # doctest: +SKIP
+        'copper'
+    """
+
+    def __init__(self, module: SelectiveVLM) -> None:
+        self.module = module.eval()
+        self.module.configure_model()
+        self.applied = ""
+
+    @classmethod
+    def from_checkpoint(
+        cls, checkpoint: str | Path, threshold: str | Path | float | None = None, device: str = "auto"
+    ) -> SelectivePredictor:
+        """Load a checkpoint that `lit-vlr fit` made.
+
+        Args:
+            checkpoint: a file of <run>/checkpoints; nothing in it is executed.
+            threshold: a file of `lit-vlr calibrate`, or a number; None keeps the checkpoint's own.
+            device: where to run; ``auto`` takes a GPU if there is one.
+
+        Raises:
+            CheckpointError: if the file is missing, damaged, or was not made through the command line.
+            UserError: if the threshold file cannot be used, or is of another confidence score.
+        """
+        # A threshold file is read first: its mistakes are cheaper than loading a model.
+        is_number = isinstance(threshold, int | float)
+        file = None if threshold is None or is_number else read_threshold(Path(threshold))  # type: ignore[arg-type]
+        where = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+        made = cls(load_module(Path(checkpoint), where))
+        if file is not None:
+            made.applied = apply_threshold(made.module, file)
+        elif is_number:
+            made.module.threshold.fill_(check_threshold(threshold))  # type: ignore[arg-type]
+        return made
+
+    @property
+    def threshold(self) -> float:
+        """What it abstains below."""
+        return float(self.module.threshold)
+
+    def __call__(self, image: Picture, question: str) -> SelectivePrediction:
+        """Answer one question.
+
+        Raises:
+            ImageError: if the picture cannot be read.
+            UserError: if the question is empty.
+        """
+        return self.answer([(image, question)])[0]
+
+    def answer(self, asked: Sequence[tuple[Picture, str]]) -> list[SelectivePrediction]:
+        """Answer several questions in one batch; the others do not change an answer.
+
+        Raises:
+            ImageError: if a picture cannot be read.
+            UserError: if a question is empty, or none is asked.
+        """
+        if not asked:
+            raise UserError("Expected at least one picture with a question but got none")
+        samples = [sample_of(image, question) for image, question in asked]
+        batch = self.module.family.collate(samples, [""] * len(samples)).to(self.module.device)
+        return [
+            SelectivePrediction(
+                answer=None if prediction.abstained else prediction.answer,
+                confidence=prediction.confidence,
+                threshold=self.threshold,
+                withheld=prediction.answer if prediction.abstained else None,
+                expected_accuracy=prediction.calibrated,
+            )
+            for prediction in self.module.answer(batch)
+        ]
+
+
+def load_module(checkpoint: Path, device: str = "cpu") -> SelectiveVLM:
+    """A module with its trained weights and threshold, ready to answer.
+
+    Raises:
+        CheckpointError: if the file is missing, damaged, or was not made through the command line.
+    """
+    if "family" not in read_checkpoint(checkpoint).get("hyper_parameters", {}):
+        raise CheckpointError(
+            f"Expected a checkpoint that holds its model's settings but {checkpoint} was saved by a module made in "
+            "Python; build the module as it was built then and load the weights into it"
+        )
+    return SelectiveVLM.load_from_checkpoint(checkpoint, map_location=device, weights_only=True).eval()
+
+
+def sample_of(image: Picture, question: str) -> Sample:
+    """A question on a picture; its uid is the picture's digest, so that what it seeds does not change with the path.
+
+    Raises:
+        UserError: if the question is empty.
+        ImageError: if there is no such file.
+    """
+    if not question.strip():
+        raise UserError("Expected a question but it is empty")
+    if isinstance(image, str | Path):
+        image = Path(image)
+        load_image(image)  # names what is wrong with it
+        uid = hashlib.sha256(image.read_bytes()).hexdigest()
+        return Sample(uid=uid, image=image, image_id=uid, question=question)
+    pixels = np.asarray(image.convert("RGB")) if isinstance(image, Image.Image) else image
+    load_image(pixels)
+    uid = hashlib.sha256(str(pixels.shape).encode() + np.ascontiguousarray(pixels).tobytes()).hexdigest()
+    return Sample(uid=uid, image=pixels, image_id=uid, question=question)

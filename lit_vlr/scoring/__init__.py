@@ -1,0 +1,1 @@
+"""Answers of any model against annotations: scored by their words, and by how well their confidence ranks them."""
