@@ -8,7 +8,7 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
-from lit_vlr.audit.counts import check_counts, check_kernels, count_towers
+from lit_vlr.audit.counts import TowerCounts, check_counts, check_kernels, count_towers
 from lit_vlr.audit.gradients import check_flow, gradient_flow, untouched
 from lit_vlr.audit.inputs import (
     check_pixels,
@@ -50,8 +50,7 @@ class FitAudit(Callback):
         self._due = isinstance(family, TransformersFamily)
         check_precision(trainer.precision, trainer.precision_plugin.convert_input(torch.zeros(1)).dtype)
         if isinstance(family, TransformersFamily):
-            check_kernels(family.base)
-            check_counts(count_towers(family.base, family.towers.of), family.quantization.bits, family.lora)
+            _check_model(family)
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:  # noqa: ANN401
         """Look at the first batch."""
@@ -78,9 +77,7 @@ def audit(module: SelectiveVLM, batch: Batch) -> AuditReport:
     family = module.family
     assert isinstance(family, TransformersFamily)
     base, device = family.base, module.device
-    check_kernels(base)
-    counts = count_towers(base, family.towers.of)
-    check_counts(counts, family.quantization.bits, family.lora)
+    counts = _check_model(family)
     pixels = check_pixels(batch.images)
     longest = batch.attention_mask.sum(1).argmax()[None].cpu()
     one: Batch = select_rows(batch, longest, len(batch))
@@ -103,6 +100,15 @@ def audit(module: SelectiveVLM, batch: Batch) -> AuditReport:
     check_memory(memory, available, device)
     ends = (min(features), max(features))
     return AuditReport(counts, flow, pixels, ends, seen.get("rope"), memory, available, str(device), len(batch))
+
+
+def _check_model(family: TransformersFamily) -> dict[str, TowerCounts]:
+    """What needs no batch."""
+    check_kernels(family.base)
+    counts = count_towers(family.base, family.towers.of)
+    trained = getattr(family, "trained", ())  # of families that can train a tower in full
+    check_counts(counts, family.quantization.bits, family.lora, trained)
+    return counts
 
 
 def _features(family: TransformersFamily, batch: Batch) -> list[int]:

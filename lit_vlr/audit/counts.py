@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -82,19 +82,23 @@ def count_towers(model: nn.Module, tower_of: Callable[[str], str | None]) -> dic
     return counts
 
 
-def check_counts(counts: Mapping[str, TowerCounts], bits: Bits, lora: Lora | None) -> None:
+def check_counts(
+    counts: Mapping[str, TowerCounts], bits: Bits, lora: Lora | None, trained: Collection[str] = ()
+) -> None:
     """Compare what is there with what was asked for.
 
     Args:
         counts: of `count_towers`.
         bits: of the language model.
         lora: adapter settings; None for no adapters.
+        trained: towers that are trained in full, beside what ``lora`` asks for.
 
     Raises:
         AuditError: naming the tower, a layer and the remedy.
     """
     _check_quantised(counts, bits)
     wanted = {"language": lora is not None and lora.language, "vision": lora is not None and lora.vision}
+    full = {*trained, *(["projector"] if lora is not None and lora.projector else [])}
     for tower, found in counts.items():
         if found.adapted and not wanted.get(tower, False):
             raise AuditError(
@@ -106,13 +110,13 @@ def check_counts(counts: Mapping[str, TowerCounts], bits: Bits, lora: Lora | Non
             raise AuditError(
                 f"Expected adapters in `{tower}` but no layer has any; check `lora_targets` against the model's names"
             )
-        full = lora is not None and lora.projector and tower == "projector"
-        if full and not found.stray:
-            raise AuditError("Expected the projector to be trained but it is frozen; check its name in `towers`")
-        if found.stray and not full:
+        if tower in full and not found.stray:
+            raise AuditError(f"Expected `{tower}` to be trained but it is frozen; check its name in `towers`")
+        if found.stray and tower not in full:
+            asked = " and ".join([*(["adapters"] if lora is not None else []), *sorted(full)]) or "nothing"
             raise AuditError(
-                f"Expected nothing but adapters{' and the projector' * (lora is not None and lora.projector)} to be "
-                f"trained but {found.stray[0]} in `{tower}` is; freeze it with `requires_grad_(False)`"
+                f"Expected {asked} to be trained and no more but {found.stray[0]} in `{tower}` is; freeze it with "
+                "`requires_grad_(False)`"
             )
 
 

@@ -11,9 +11,10 @@ import lit_vlr.models
 from lit_vlr.audit.callback import AuditReport, audit
 from lit_vlr.audit.inputs import check_rope_inputs
 from lit_vlr.errors import AuditError
-from lit_vlr.models import Lora
+from lit_vlr.models import Lora, Quantization, QwenVL
 from lit_vlr.module import SelectiveVLM
 from lit_vlr.objectives import SFT
+from tests._qwen_vl import make_checkpoint
 from tests.models import _checks as checks
 from tests.models._checkpoints import MAKERS, save
 
@@ -70,6 +71,27 @@ def test_truncated_image_tokens_stop_the_fit(
     monkeypatch.setattr(kind, "image_text", fewer)
     with pytest.raises(AuditError, match=r"Expected 4 image tokens in `input_ids` of mine/0, one a feature, but got 3"):
         run(name, folders[name])
+
+
+def test_the_original_qwen_vl_passes(tmp_path: Path) -> None:
+    make_checkpoint(tmp_path)
+    report = run("QwenVL", tmp_path)
+    assert report.counts["language"].four_bit > 0
+    assert report.counts["vision"].lora > 0
+    assert report.rope is None
+    assert report.flow.pixels > 0.99
+
+
+def test_towers_that_are_trained_in_full(tmp_path: Path) -> None:
+    make_checkpoint(tmp_path)
+    family = QwenVL(str(tmp_path), Quantization(bits=16), None, trained=("vision", "projector"))
+    made = SelectiveVLM(family, SFT())
+    made.configure_model()
+    report = audit(made.train(), checks.batch(family, *SIZES))
+    assert report.counts["vision"].trained > report.counts["language"].trained == 0
+    family.base.model.language_model.norm.weight.requires_grad_(True)
+    with pytest.raises(AuditError, match=r"Expected projector and vision to be trained and no more but .*norm.weight"):
+        audit(made, checks.batch(family, *SIZES))
 
 
 def test_positions_given_are_as_good_as_token_types() -> None:

@@ -227,7 +227,7 @@ def test_what_else_trains_is_named(tmp_path: Path) -> None:
     made = module()
     made.configure_model()
     made.family.base.model.language_model.norm.weight.requires_grad_(True)
-    with pytest.raises(AuditError, match=r"but adapters and the projector to be trained but .*norm.weight"):
+    with pytest.raises(AuditError, match=r"adapters and projector to be trained and no more but .*norm.weight"):
         fit(made, tmp_path, FitAudit())
 
 
@@ -235,7 +235,7 @@ def test_a_frozen_projector_is_noticed(tmp_path: Path) -> None:
     made = module()
     made.configure_model()
     made.family.base.model.multi_modal_projector.requires_grad_(False)
-    with pytest.raises(AuditError, match="Expected the projector to be trained but it is frozen"):
+    with pytest.raises(AuditError, match="Expected `projector` to be trained but it is frozen"):
         fit(made, tmp_path, FitAudit())
 
 

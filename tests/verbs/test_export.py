@@ -23,6 +23,7 @@ from lit_vlr.models.merging import merge_exactly
 from lit_vlr.models.quantization import Bits, guard_cpu_kernels, quantized_layers
 from lit_vlr.models.tiny import TINY_LLAVA
 from lit_vlr.verbs import export
+from tests._qwen_vl import make_checkpoint
 from tests._tiny import SHORT, arguments, batch, family
 from tests.models import _checks as checks
 from tests.models._checkpoints import MAKERS, save
@@ -213,9 +214,13 @@ def test_merging_into_four_bit_or_into_the_original_weights_is_not_exact() -> No
         assert relative(made(rows).answer_logits, adapted) > 100 * EXACT
 
 
-@pytest.mark.parametrize("name", MAKERS)
+@pytest.mark.parametrize("name", [*MAKERS, "QwenVL"])
 def test_every_family_exports(name: str, tmp_path: Path) -> None:
-    folder = save(name, tmp_path / "base")
+    folder = tmp_path / "base"
+    if name == "QwenVL":
+        make_checkpoint(folder)
+    else:
+        save(name, folder)
     made = checks.qlora(name, folder, vision=True)
     jiggle(made)
     rows = checks.batch(made, (16, 16), (40, 24))
