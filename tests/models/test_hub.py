@@ -93,7 +93,10 @@ PLANTED: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda folder: shard(folder)[1].unlink(),
         r"Expected 3 files of weights in .* but 1 are missing, such as model-00002-of-00003.safetensors; copy or",
     ),
-    "pickle only": (pickled, r"there is only pytorch_model.bin, a pickle, which can run code .*; convert it"),
+    "pickle only": (
+        pickled,
+        r"there is only pytorch_model.bin, a pickle, .*; convert it .*ALLOW_PICKLE=1",
+    ),
     "no weights": (
         lambda folder: (folder / "model.safetensors").unlink(),
         r"there are no weights; copy them there",
@@ -131,6 +134,14 @@ def test_what_is_wrong_with_a_folder_is_said_in_one_line(case: str, folder: Path
     with pytest.raises(UserError, match=message) as caught:
         load(folder)
     assert "\n" not in str(caught.value)
+
+
+def test_pickles_can_be_allowed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = load(TINY_LLAVA).base.state_dict()
+    pickled(folder)
+    monkeypatch.setenv("LIT_VLR_ALLOW_PICKLE", "1")
+    again = load(folder).base.state_dict()
+    assert all(torch.equal(again[key], value) for key, value in whole.items())
 
 
 def test_a_newer_transformers_is_warned_of(folder: Path) -> None:

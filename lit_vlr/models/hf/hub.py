@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +24,8 @@ from transformers import CONFIG_MAPPING, PreTrainedConfig, __version__
 
 from lit_vlr.errors import UserError
 
+ALLOW_PICKLE = "LIT_VLR_ALLOW_PICKLE"
+"""Environment variable; ``1`` reads weights that are pickles, with ``weights_only``."""
 _INDEX = "model.safetensors.index.json"
 
 
@@ -115,6 +118,11 @@ def _is_newer(saved: str | None) -> bool:
         return False
 
 
+def pickles_allowed() -> bool:
+    """Whether the user trusts weights that are pickles."""
+    return os.environ.get(ALLOW_PICKLE) == "1"
+
+
 def check_weight_files(name_or_path: str, path: str) -> int | None:
     """Check that a folder holds all of its weights, whole, as safetensors.
 
@@ -126,7 +134,8 @@ def check_weight_files(name_or_path: str, path: str) -> int | None:
         Bytes of the weights' files; None for a hub name, where fetching checks them.
 
     Raises:
-        UserError: naming a file and the remedy. Pickles (``.bin``) are refused: loading one runs code.
+        UserError: naming a file and the remedy. Pickles (``.bin``) are refused unless they
+            are allowed.
     """
     folder = Path(path)
     if not folder.is_dir():
@@ -146,12 +155,15 @@ def check_weight_files(name_or_path: str, path: str) -> int | None:
             f"missing, such as {missing[0]}; copy or download them again"
         )
     if missing:
-        pickles = sorted(folder.glob("*.bin")) or sorted(folder.glob("*.pt*"))
+        pickles = sorted(folder.glob("*.bin"))
+        if pickles and pickles_allowed():
+            return sum(file.stat().st_size for file in pickles)
         if pickles:
             raise UserError(
-                f"Expected weights as safetensors in {folder} but there is only {pickles[0].name}, a pickle, which can "
-                "run code when it is loaded; convert it where you trust it: load it with transformers and "
-                "`save_pretrained` into another folder"
+                f"Expected weights as safetensors in {folder} but there is only {pickles[0].name}, a pickle, a format "
+                "that can run code when it is loaded; convert it where you trust it (`from_pretrained`, then "
+                f"`save_pretrained` into another folder), or set {ALLOW_PICKLE}=1 to read it with torch's restricted "
+                "unpickler"
             )
         raise UserError(f"Expected model.safetensors or {_INDEX} in {folder} but there are no weights; copy them there")
     return sum(_check_whole(folder / name) for name in names)

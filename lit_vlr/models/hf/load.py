@@ -9,7 +9,7 @@ import torch
 from peft import PeftModel
 from transformers import AutoModelForImageTextToText
 
-from lit_vlr.models.hf.hub import check_complete, check_weight_files, reading
+from lit_vlr.models.hf.hub import check_complete, check_weight_files, pickles_allowed, reading
 from lit_vlr.models.hf.room import check_room
 from lit_vlr.models.hf.towers import Towers
 from lit_vlr.models.lora import Lora, add_adapters
@@ -54,7 +54,7 @@ def load_model(
             quantization_config=quantization.config(skip, dtype),
             dtype=dtype,
             device_map={"": device} if device.type == "cuda" else None,
-            use_safetensors=True,  # a pickle runs code
+            use_safetensors=None if pickles_allowed() else True,
             output_loading_info=True,
         )
     model, found = loaded
