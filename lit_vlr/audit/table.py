@@ -47,14 +47,14 @@ def print_report(report: AuditReport, console: Console | None = None) -> None:
 
 
 def _towers(report: AuditReport) -> Table:
-    heads = ("4 bit", "8 bit", "as they are", "adapters", "trained", "gradient reaches")
+    heads = ("4 bit", "8 bit", "as they are", "adapters", "trained", "reached")
     table = Table("tower", *(Column(head, justify="right") for head in heads), title="Audit")
     for tower, found in report.counts.items():
         if not (found.four_bit or found.eight_bit or found.plain or found.lora):
             continue
         numbers = (found.four_bit, found.eight_bit, found.plain, found.lora, found.trained)
         trained = report.flow.trained.get(tower, 0)
-        reached = f"{report.flow.reached[tower]} of {trained} modules" if trained else ""
+        reached = f"{report.flow.reached[tower]} of {trained}" if trained else ""
         table.add_row(tower, *(f"{number:,}" if number else "" for number in numbers), reached)
     return table
 
@@ -65,7 +65,7 @@ def _facts(report: AuditReport) -> Table:
     need = report.memory
     parts = ("weights", "gradients", "optimizer", "activations", "logits")
     table = Table.grid(Column(), Column(), padding=(0, 2))
-    table.add_row("pixels", f"float32, {low:.3g} to {high:.3g}; gradient on {report.flow.pixels:.1%} of them")
+    table.add_row("pixels", f"float32, {low:.3g} to {high:.3g}; a gradient reaches {report.flow.pixels:.1%} of them")
     table.add_row(
         "image tokens", f"{fewest if fewest == most else f'{fewest} to {most}'} a picture, as many as features"
     )

@@ -19,7 +19,7 @@ from lit_vlr.cli import main
 from lit_vlr.errors import UserError
 from lit_vlr.models import Llava, Lora, Quantization
 from lit_vlr.models.base import ModelFamily
-from lit_vlr.models.merging import merge_exactly
+from lit_vlr.models.merging import dequantized, merge_exactly
 from lit_vlr.models.quantization import Bits, guard_cpu_kernels, quantized_layers
 from lit_vlr.models.tiny import TINY_LLAVA
 from lit_vlr.verbs import export
@@ -97,6 +97,27 @@ def test_the_exported_folder_says_what_the_trained_model_says(
     manifest = json.loads((out / export.MANIFEST).read_text())
     assert manifest["base"] == "tiny-llava"
     assert "{question}" in manifest["prompt"]
+
+
+def test_what_was_trained_in_bfloat16_is_exported_with_the_base_that_it_was_trained_on(
+    checkpoint: Path, tmp_path: Path
+) -> None:
+    # As if `compute_dtype: auto` had been a GPU's: the base is rounded to bfloat16 before it is quantised, which moves
+    # some weights to another 4-bit code.
+    content = torch.load(checkpoint, weights_only=True)
+    assert content["compute_dtype"] == "float32"
+    torch.save(content | {"compute_dtype": "bfloat16"}, tmp_path / "gpu.ckpt")
+    assert main(["export", "--checkpoint", str(tmp_path / "gpu.ckpt"), "--out", str(tmp_path / "out")]) == 0
+    found = AutoModelForImageTextToText.from_pretrained(tmp_path / "out").model.language_model.layers[0].mlp.up_proj
+
+    def expected(dtype: str) -> torch.Tensor:
+        made = Llava("tiny-llava", Quantization(compute_dtype=dtype), None)
+        made.load(torch.device("cpu"))
+        layer = trained(checkpoint).base.model.language_model.layers[0].mlp.up_proj
+        return dequantized(made.base.model.language_model.layers[0].mlp.up_proj) + layer.get_delta_weight("default")
+
+    assert relative(found.weight, expected("bfloat16")) < 1e-6
+    assert relative(found.weight, expected("float32")) > EXACT
 
 
 def test_the_exported_folder_loads_where_there_is_no_bitsandbytes_and_no_peft(checkpoint: Path, tmp_path: Path) -> None:
