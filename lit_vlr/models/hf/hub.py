@@ -134,8 +134,7 @@ def check_weight_files(name_or_path: str, path: str) -> int | None:
         Bytes of the weights' files; None for a hub name, where fetching checks them.
 
     Raises:
-        UserError: naming a file and the remedy. Pickles (``.bin``) are refused unless they
-            are allowed.
+        UserError: naming a file and the remedy. Pickles (``.bin``) are refused unless they are allowed.
     """
     folder = Path(path)
     if not folder.is_dir():
