@@ -5,7 +5,8 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .PHONY: demo test lint types wheel results modes base-model clean
-.PHONY: bench-abstainer bench-attacks bench-aurc bench-families bench-guarantee bench-perturbations bench-training bench-vqa
+.PHONY: bench-abstainer bench-attacks bench-aurc bench-families bench-guarantee bench-memory
+.PHONY: bench-perturbations bench-training bench-vqa
 
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -53,6 +54,9 @@ bench-families: $(INSTALLED)    ## every model family against plain transformers
 
 bench-guarantee: $(INSTALLED)   ## how often a promised risk is broken in domain, out of it and under attack
 	$(BIN)/python -m benchmarks.guarantee_ood
+
+bench-memory: $(INSTALLED)      ## peak memory and time of a QLoRA step beside plain transformers and peft; 7B on a GPU
+	$(BIN)/python -m benchmarks.memory
 
 bench-perturbations: $(INSTALLED)   ## time of every perturbation, forward and backward
 	$(BIN)/python -m benchmarks.perturbation_cost

@@ -21,6 +21,8 @@ _USAGE = """lit-vlr: selective prediction of vision-language models, in domain, 
   lit-vlr score    --predictions FILE [FILE ...] [--threshold FILE] [--json]
                                         every selective metric, with intervals and paired differences
   lit-vlr report   RUN ... [--out FILE] one report of several runs
+  lit-vlr export   --checkpoint FILE --out DIR [--dtype D] [--adapter-only]
+                                        a folder for plain transformers, adapters merged exactly; or for plain peft
   lit-vlr ask      --checkpoint FILE --image FILE --question TEXT [--threshold FILE]
 
 `lit-vlr VERB --help` tells more."""
@@ -49,6 +51,7 @@ def _verb(name: str) -> Callable[[list[str]], None]:
     own: dict[str, Callable[[list[str]], None]] = {
         "ask": _ask,
         "calibrate": _calibrate,
+        "export": _export,
         "report": _report,
         "score": _score,
     }
@@ -84,6 +87,13 @@ def _calibrate(args: list[str]) -> None:
     from lit_vlr.verbs.calibrate import main as calibrate
 
     calibrate(args[1:])
+
+
+def _export(args: list[str]) -> None:
+    from lit_vlr.verbs.export import main as export
+
+    _quiet()
+    export(args[1:])
 
 
 def _score(args: list[str]) -> None:
