@@ -69,6 +69,27 @@ def write_images(batch: Any, image_key: int | str, images: Tensor) -> None:  # n
         ) from error
 
 
+def replaced_images(batch: Any, image_key: int | str, images: Tensor) -> Any:  # noqa: ANN401
+    """A batch of its own with other pictures and otherwise the same entries, whatever the batch is.
+
+    Raises:
+        TypeError: if such a batch cannot be made.
+    """
+    if isinstance(batch, tuple):
+        assert isinstance(image_key, int)  # else it could not have been read
+        items = list(batch)
+        items[image_key] = images
+        return type(batch)(*items) if hasattr(batch, "_fields") else tuple(items)
+    other = copy.copy(batch)
+    try:
+        write_images(other, image_key, images)
+    except TypeError:
+        if not (is_dataclass(other) and isinstance(image_key, str) and hasattr(other, image_key)):
+            raise
+        object.__setattr__(other, image_key, images)  # frozen ones too
+    return other
+
+
 def ordinary(value: Any) -> Any:  # noqa: ANN401
     """Copy a batch so that autograd accepts its tensors.
 

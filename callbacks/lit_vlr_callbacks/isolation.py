@@ -129,7 +129,7 @@ class IsolatedLoss:
     def __call__(self, images: Tensor) -> Tensor:
         """Losses (B,) of pictures (B, C, H, W), under the Trainer's precision."""
         assert isinstance(self.module, LightningModule)
-        with _model_precision(self.module):
+        with model_precision(self.module):
             return self.module.attack_loss(images, self.batch)
 
     def rows(self, index: Tensor) -> IsolatedLoss | None:
@@ -158,11 +158,11 @@ def _goal(pl_module: LightningModule, objective: AbstentionObjective, batch: Any
             f"none; add one that returns Candidates, or attack without {type(objective).__name__}"
         )
     images = read_images(batch, image_key)
-    with _model_precision(pl_module):
+    with model_precision(pl_module):
         candidates = pl_module.attack_candidates(images, batch, objective.threshold)
 
     def score(images: Tensor) -> Tensor:
-        with _model_precision(pl_module):
+        with model_precision(pl_module):
             return candidates.score(images)
 
     return Goal(objective, replace(candidates, score=score), images)
@@ -180,7 +180,7 @@ def isolated_logits(
         rest = ordinary(batch)
 
         def logits_fn(images: Tensor) -> Logits:
-            with _model_precision(pl_module):
+            with model_precision(pl_module):
                 return module.attack_logits(images, rest)
 
         yield logits_fn
@@ -238,7 +238,7 @@ def _evaluating(pl_module: LightningModule) -> Iterator[None]:
             module.training = training
 
 
-def _model_precision(pl_module: LightningModule) -> AbstractContextManager[Any]:
+def model_precision(pl_module: LightningModule) -> AbstractContextManager[Any]:
     """The precision that the Trainer runs steps under; hooks such as ``on_train_batch_start`` run outside of it."""
     try:
         trainer = pl_module.trainer
