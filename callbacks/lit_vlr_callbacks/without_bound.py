@@ -16,7 +16,7 @@ from lit_vlr_callbacks.attacks.random_search import RandomSearch
 from lit_vlr_callbacks.attacks.universal import Universal
 from lit_vlr_callbacks.perturbations import L1, L2, Compose, Linf
 
-_STEPS = 20  # at least: from one end of the range to the other several times over
+_STEPS = 10  # at least: from one end of the range to the other several times over
 _TOLERANCE = 1e-4  # relative, on mean losses: below it two attacks are equally strong
 
 Broken: TypeAlias = Callable[[Tensor], Tensor]
