@@ -13,9 +13,10 @@ from lightning.pytorch.utilities.model_helpers import is_overridden
 from torch import Tensor, nn
 
 from lit_vlr_callbacks.attacks.base import Attack, per_sample_loss
-from lit_vlr_callbacks.batch import ordinary, read_images, replaced_images
+from lit_vlr_callbacks.batch import half_dtype, ordinary, read_images, replaced_images, rounded_back
 from lit_vlr_callbacks.isolation import (
     attack_batch,
+    casts_batches,
     forked_random_state,
     isolated_loss,
     model_precision,
@@ -162,14 +163,15 @@ class AdversarialEvaluation(Callback):
         where: tuple[int, int],
         stage: str,
     ) -> None:
-        images = read_images(batch, self.image_key)
+        images = read_images(batch, self.image_key, casts_batches(pl_module))
+        dtype = half_dtype(batch, self.image_key)
         found: dict[str, Tensor] = {}
         for name, attack in self.attacks.items():
             found[name] = attack_batch(pl_module, batch, attack, self.image_key, self.generator).images
             if self.png:
                 found[f"{name}{PNG}"] = reloaded(found[name])
         # Judge the pictures that came out: an attack may report the loss of an earlier iterate.
-        with isolated_loss(pl_module, batch, images.device) as loss_fn, torch.no_grad():
+        with isolated_loss(pl_module, batch, images.device, image_key=self.image_key) as loss_fn, torch.no_grad():
             judged = {"clean": images, **found}
             losses = {name: per_sample_loss(loss_fn, ordinary(p)).mean() for name, p in judged.items()}
         for name, loss in losses.items():
@@ -182,7 +184,8 @@ class AdversarialEvaluation(Callback):
                 sync_dist=True,
             )
         for name, other in self._twins.items():
-            self._step(other, replaced_images(batch, self.image_key, found[name]), where, stage, images.device)
+            given = replaced_images(batch, self.image_key, rounded_back(found[name], images, dtype))
+            self._step(other, given, where, stage, images.device)
         if self._saved < self.pictures and trainer.is_global_zero:
             self._save(Path(self.folder or Path(trainer.default_root_dir) / "adversarial") / stage, images, found)
 
