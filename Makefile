@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo test lint types wheel results modes base-model clean
+.PHONY: demo test lint types wheel results modes example base-model clean
 .PHONY: bench-abstainer bench-attacks bench-aurc bench-guarantee bench-perturbations bench-training bench-vqa
 
 $(INSTALLED): pyproject.toml constraints.txt
@@ -35,6 +35,9 @@ results: $(INSTALLED)       ## the figures of the README: three seeds, about an 
 
 modes: $(INSTALLED)         ## what each mode of adversarial training buys and costs: about half an hour on two cores
 	PATH="$(CURDIR)/$(BIN):$$PATH" python -m scripts.modes
+
+example: $(INSTALLED)       ## an ordinary classifier, trained and tested under attack: a quarter of a minute
+	$(BIN)/python -m examples.digits
 
 base-model: $(INSTALLED)    ## pre-train the embedded model again: about an hour on two cores
 	$(BIN)/python -m scripts.tiny_llava --out lit_vlr/assets/tiny_llava
