@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .PHONY: demo test lint types wheel results modes example base-model clean
-.PHONY: bench-abstainer bench-attacks bench-aurc bench-guarantee bench-perturbations bench-training bench-vqa
+.PHONY: bench-abstainer bench-attacks bench-aurc bench-files bench-guarantee bench-perturbations bench-training bench-vqa
 
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -50,6 +50,9 @@ bench-attacks: $(INSTALLED)     ## robust accuracy and time of attacks beside to
 
 bench-aurc: $(INSTALLED)    ## time of AURC of a million answers beside one argsort
 	$(BIN)/python -m benchmarks.aurc_speed
+
+bench-files: $(INSTALLED)   ## what is left of attacks when their pictures are 8-bit PNG files, on a run of `make modes`
+	$(BIN)/python -m benchmarks.realisability
 
 bench-guarantee: $(INSTALLED)   ## how often a promised risk is broken in domain, out of it and under attack
 	$(BIN)/python -m benchmarks.guarantee_ood

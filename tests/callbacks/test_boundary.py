@@ -76,8 +76,7 @@ def imports(path: Path) -> set[str]:
 def test_nothing_else_is_imported_anywhere() -> None:
     root = Path(lit_vlr_callbacks.__file__).parent
     others = {path.name: more for path in sorted(root.rglob("*.py")) if (more := imports(path) - ALLOWED)}
-    # Letters are drawn by Pillow, imported where the first word is written, and named in the error where it is missing.
-    assert others == {"typographic.py": {"PIL"}}
+    assert others == {}
 
 
 def test_public_names() -> None:
