@@ -84,7 +84,8 @@ def _unbounded(attack: Attack, images: Tensor) -> Attack | None:
     if not isinstance(threat, (Linf, L2, L1)) or threat.eps == 0:
         return None
     values = images[0].numel()
-    free = free.scaled({Linf: 1.0, L2: math.sqrt(values), L1: float(values)}[type(threat)] / threat.eps)
+    whole = 1.0 if isinstance(threat, Linf) else math.sqrt(values) if isinstance(threat, L2) else float(values)
+    free = free.scaled(whole / threat.eps)
     if isinstance(free, PGD):
         free.steps = max(free.steps, _STEPS)
     return free

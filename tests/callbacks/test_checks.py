@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from lit_vlr_callbacks import check_attack
-from lit_vlr_callbacks.attacks import FGSM, PGD, Attack, AttackResult, LossFn, RandomSearch
+from lit_vlr_callbacks.attacks import APGD, FGSM, PGD, Attack, AttackResult, LossFn, RandomSearch, Square
 from lit_vlr_callbacks.perturbations import L1, L2, Brightness, Compose, Linf, Perturbation, Rotate
 
 IMAGES = 0.1 + 0.8 * torch.rand(8, 3, 8, 8, generator=torch.Generator().manual_seed(0))
@@ -141,6 +141,23 @@ def test_without_a_bound_and_without_labels_another_picture_is_the_mark() -> Non
     assert verdict.unbroken is None
     assert not verdict.reaches_zero
     assert "another sample's picture" in verdict.problems[-1]
+
+
+class OwnBall(Linf):
+    """Somebody's subclass."""
+
+
+@pytest.mark.parametrize(
+    "attack",
+    [
+        APGD(Linf("16/255"), steps=10, success_loss=0.0, early_stop=True),
+        Square(OwnBall("64/255"), queries=60, success_loss=0.0),
+    ],
+)
+def test_an_attack_that_stops_where_it_has_won_is_not_blamed_for_it(attack: Attack) -> None:
+    verdict = check_attack(lambda x: margin(x) - margin(IMAGES) - 1.0, attack, IMAGES)
+    assert verdict.rises, verdict.problems
+    assert verdict.unbroken == 0
 
 
 @pytest.mark.parametrize("attack", [RandomSearch(Linf("8/255")), PGD(Rotate(), success_loss=1e9), PGD(Linf(0))])
