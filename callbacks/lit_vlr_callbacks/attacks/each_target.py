@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import copy
-from typing import Self
-
 import torch
 from torch import Tensor
 
+from lit_vlr_callbacks.attacks.around import Around
 from lit_vlr_callbacks.attacks.base import Attack, AttackResult, LossFn, pictures, private_generator
 from lit_vlr_callbacks.attacks.losses import LogitsLoss, ranked_targets, targeted_margin
 from lit_vlr_callbacks.attacks.rows import CountedLoss
 from lit_vlr_callbacks.perturbations.base import Params
 
 
-class EachTarget(Attack):
+class EachTarget(Around):
     """Aim at each of the likeliest wrong classes, side by side; each sample keeps what got furthest.
 
     The batch is repeated, once a target, and searched once. That is the same number of searches as one stage a target
@@ -36,10 +34,9 @@ class EachTarget(Attack):
     """
 
     def __init__(self, search: Attack, targets: int | None = None) -> None:
-        super().__init__(search.perturbation, search.success_loss)
+        super().__init__(search, search.success_loss)
         if targets is not None and targets < 1:
             raise ValueError(f"Expected `targets` of at least 1 but got {targets}; None aims at all wrong classes")
-        self.search = search
         self.targets = targets
         self.uses_gradient = search.uses_gradient
 
@@ -66,21 +63,6 @@ class EachTarget(Attack):
         params: Params = {name: value[best] for name, value in found.params.items()}
         trace = None if found.trace is None else list(found.trace.view(-1, n, k).amax(2))
         return self._result(images, params, found.loss[best], passes, trace)
-
-    def scaled(self, fraction: float) -> Self:
-        """The same with a scaled search."""
-        other = super().scaled(fraction)
-        other.search = self.search.scaled(fraction)
-        return other
-
-    def one_step(self) -> Attack | None:
-        """The same with one step of the search; None where that has no steps."""
-        search = self.search.one_step()
-        if search is None:
-            return None
-        other = copy.copy(self)
-        other.search = search
-        return other
 
 
 def _classifier(loss_fn: LossFn) -> LogitsLoss:
