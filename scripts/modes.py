@@ -65,8 +65,8 @@ def table(modes: dict[str, Any]) -> str:
     lines += [
         "",
         "Robust: under L∞ PGD, ε = 1.5/255, 10 steps. Brackets: 95% bootstrap intervals over pictures. Seconds are "
-        "those of the whole fit, start and final validation included, and the ratio is one of CPU seconds, which other "
-        "work on the machine changes less; `make bench-training` times the steps alone.",
+        "those of the whole fit, start and final validation included. Compare CPU seconds, as the ratio does: those of "
+        "the clock are of a machine that may have done other work. `make bench-training` times the steps alone.",
     ]
     return "\n".join(lines) + "\n"
 
