@@ -17,9 +17,9 @@ from typing import Any
 import torch
 
 from benchmarks.abstainer_attack import batches
-from lit_vlr.ask import load_module
 from lit_vlr.data.scenes import make_scenes
 from lit_vlr.module import SelectiveVLM
+from lit_vlr.predictor import load_module
 from lit_vlr.realisability import Realisability, read_again
 from lit_vlr.types import Sample
 from lit_vlr_callbacks import attack_batch
