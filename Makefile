@@ -4,9 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo test lint types wheel results modes base-model clean
-.PHONY: bench-abstainer bench-attacks bench-aurc bench-families bench-guarantee bench-perturbations bench-reading
-.PHONY: bench-training bench-vqa
+.PHONY: demo test lint types wheel results modes example base-model clean
+.PHONY: bench-abstainer bench-attacks bench-aurc bench-families bench-files bench-guarantee bench-memory
+.PHONY: bench-perturbations bench-reading bench-training bench-vqa
 
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -37,6 +37,9 @@ results: $(INSTALLED)       ## the figures of the README: three seeds, about an 
 modes: $(INSTALLED)         ## what each mode of adversarial training buys and costs: about half an hour on two cores
 	PATH="$(CURDIR)/$(BIN):$$PATH" python -m scripts.modes
 
+example: $(INSTALLED)       ## an ordinary classifier, trained and tested under attack: a quarter of a minute
+	$(BIN)/python -m examples.digits
+
 base-model: $(INSTALLED)    ## pre-train the embedded model again: about an hour on two cores
 	$(BIN)/python -m scripts.tiny_llava --out lit_vlr/assets/tiny_llava
 
@@ -52,8 +55,14 @@ bench-aurc: $(INSTALLED)    ## time of AURC of a million answers beside one args
 bench-families: $(INSTALLED)    ## every model family against plain transformers, in 4 bit, under attack; a minute
 	$(BIN)/python -m benchmarks.families
 
+bench-files: $(INSTALLED)   ## what is left of attacks when their pictures are 8-bit PNG files, on a run of `make modes`
+	$(BIN)/python -m benchmarks.realisability
+
 bench-guarantee: $(INSTALLED)   ## how often a promised risk is broken in domain, out of it and under attack
 	$(BIN)/python -m benchmarks.guarantee_ood
+
+bench-memory: $(INSTALLED)      ## peak memory and time of a QLoRA step beside plain transformers and peft; 7B on a GPU
+	$(BIN)/python -m benchmarks.memory
 
 bench-perturbations: $(INSTALLED)   ## time of every perturbation, forward and backward
 	$(BIN)/python -m benchmarks.perturbation_cost

@@ -20,7 +20,6 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
-from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -34,6 +33,7 @@ from lit_vlr_callbacks.attacks import (
     APGD,
     PGD,
     Attack,
+    EachTarget,
     Ensemble,
     LogitsLoss,
     Square,
@@ -41,8 +41,6 @@ from lit_vlr_callbacks.attacks import (
     cross_entropy,
     dlr,
     margin,
-    ranked_targets,
-    targeted_margin,
     wrong_first,
 )
 from lit_vlr_callbacks.perturbations import L2, Linf, Perturbation
@@ -120,25 +118,16 @@ def apgd(norm: str, name: str, steps: int) -> Run:
 
 
 def cascade(norm: str, steps: int, queries: int) -> Run:
-    """APGD on cross-entropy, APGD on the margin of each wrong class, then Square."""
-
-    def build(given: LogitsLoss, images: Tensor) -> tuple[Attack, LogitsLoss]:
-        ball = threat(norm)
-        with torch.no_grad():
-            targets = ranked_targets(given.logits_fn(images), given.labels)
-        plain = APGD(ball, steps=steps, success_loss=math.log(CLASSES), early_stop=True)
-        aimed = APGD(ball, steps=steps, success_loss=0.0, early_stop=True)
-        stages: list[Attack | Stage] = [Stage(plain, lambda loss: loss.using(wrong_first))]  # type: ignore[attr-defined]
-        stages += [Stage(aimed, partial(_towards, targets=targets[:, rank])) for rank in range(CLASSES - 1)]
-        stages.append(Square(ball, queries=queries, success_loss=0.0))
-        return Ensemble(ball, stages, success_loss=0.0), given
-
-    return ours(build)
-
-
-def _towards(loss: Any, targets: Tensor) -> LogitsLoss:  # noqa: ANN401
-    aimed: LogitsLoss = loss.using(targeted_margin, targets)
-    return aimed
+    """APGD on cross-entropy, APGD on the margin of every wrong class at once, then Square."""
+    ball = threat(norm)
+    plain = APGD(ball, steps=steps, success_loss=math.log(CLASSES), early_stop=True)
+    aimed = APGD(ball, steps=steps, success_loss=0.0, early_stop=True)
+    stages: list[Attack | Stage] = [
+        Stage(plain, lambda loss: loss.using(wrong_first)),  # type: ignore[attr-defined]
+        EachTarget(aimed),
+        Square(ball, queries=queries, success_loss=0.0),
+    ]
+    return ours(lambda given, _: (Ensemble(ball, stages, success_loss=0.0), given))
 
 
 def torchattacks_apgd(norm: str, name: str, steps: int) -> Run:

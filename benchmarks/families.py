@@ -12,6 +12,11 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from lit_vlr.audit.callback import audit
+from lit_vlr.errors import AuditError
+from lit_vlr.models.hf import TransformersFamily
+from lit_vlr.module import SelectiveVLM
+from lit_vlr.objectives import SFT
 from scripts.results import machine
 from tests.models import _checks as checks
 from tests.models._checkpoints import MAKERS, save
@@ -28,6 +33,7 @@ HEADS = {
     "projector": "projector",
     "batch": "batch 1 = N",
     "attack": "loss, attacked",
+    "audit": "audit",
 }
 
 
@@ -53,7 +59,18 @@ def measure(name: str) -> dict[str, Any]:
             "batch": checks.batch_effect(plain, *MIXED),
             "loss_clean": clean,
             "loss_attacked": worse,
+            **audited(quantized),
         }
+
+
+def audited(made: TransformersFamily) -> dict[str, str | None]:
+    """Whether the audit at the start of a fit lets the model pass; what its positions are made of."""
+    module = SelectiveVLM(made, SFT())
+    try:
+        report = audit(module, checks.batch(made, (16, 16), (16, 16)))
+    except AuditError as error:
+        return {"audit": f"stops: {error}", "rope": None}
+    return {"audit": "passes", "rope": report.rope}
 
 
 def table(rows: list[dict[str, Any]]) -> str:
@@ -71,6 +88,7 @@ def table(rows: list[dict[str, Any]]) -> str:
             f"{row['projector']:,}",
             f"{row['batch']:.0e}",
             f"{row['loss_clean']:.2f} → {row['loss_attacked']:.2f}",
+            row["audit"],
         ]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"

@@ -2,8 +2,9 @@
 
 Whatever `lit_vlr_callbacks.perturbations` exports is measured in turn, again and again, beside one bilinear
 `grid_sample` of the same pictures, and each time is divided by that of its own turn: the median of such paired ratios
-survives a busy machine, which slows a whole turn. The gradient goes to the parameters and, as inside of a `Compose`,
-to the pictures. Writes ``benchmarks/results/perturbation_cost.json``.
+survives a busy machine, which slows a whole turn. Times are of the processor, not of the clock. The gradient goes to
+the parameters and, as inside of a `Compose`, to the pictures. Writes ``benchmarks/results/perturbation_cost.json`` and,
+as a table, ``perturbation_cost.md``.
 """
 
 from __future__ import annotations
@@ -27,23 +28,33 @@ import lit_vlr_callbacks.perturbations as exported
 from lit_vlr_callbacks.perturbations import Perturbation
 from scripts.results import machine
 
+NEEDED: dict[str, dict[str, Any]] = {
+    "L0": {"pixels": 100},
+    "L1": {"eps": 60},
+    "L2": {"eps": 3},
+    "Patch": {"height": 50, "width": 50},
+    "Typographic": {"words": ["yes", "no"]},
+}
+"""Arguments of those that have no default, as usual for pictures of some 224 pixels a side."""
+
 UNIT = "grid_sample"
 PEER = "kornia elastic_transform2d"
 
 
 def discover() -> tuple[dict[str, Perturbation], dict[str, str]]:
-    """Every exported perturbation with its default arguments, and which have none and why they are left out."""
+    """Every exported perturbation, with its default arguments where it has them; what is left out, and why."""
     found, left_out = {}, {}
     for name in exported.__all__:
         kind = getattr(exported, name)
         if not (inspect.isclass(kind) and issubclass(kind, Perturbation)) or inspect.isabstract(kind):
             continue
         parameters = inspect.signature(kind).parameters.values()
-        needed = [p.name for p in parameters if p.default is p.empty and p.kind is not p.VAR_POSITIONAL]
+        given = NEEDED.get(name, {})
+        needed = [p.name for p in parameters if p.default is p.empty and p.name not in given]
         if needed:
             left_out[name] = f"needs {', '.join(needed)}"
         else:
-            found[name] = getattr(exported, name)()
+            found[name] = kind(**given)
     return found, left_out
 
 
@@ -74,10 +85,10 @@ def kornia_elastic(images: Tensor, noise: Tensor) -> None:
 
 
 def seconds(call: Callable[[], object]) -> float:
-    """Wall-clock time of one call."""
-    started = time.perf_counter()
+    """Processor time of one call."""
+    started = time.process_time()
     call()
-    return time.perf_counter() - started
+    return time.process_time() - started
 
 
 def measure(batch: int, side: int, repeats: int) -> list[dict[str, Any]]:
@@ -115,6 +126,23 @@ def measure(batch: int, side: int, repeats: int) -> list[dict[str, Any]]:
     return sorted(results, key=lambda row: row["milliseconds"])
 
 
+def table(result: dict[str, Any]) -> str:
+    """The rows as Markdown."""
+    size = f"{result['batch']} pictures of 3 × {result['side']} × {result['side']}"
+    lines = [
+        f"Forward and backward of {size}, {result['threads']} thread, medians of {result['repeats']} turns.",
+        "",
+        f"| perturbation | differentiable | CPU ms | × {UNIT} |",
+        "|---|---|---:|---:|",
+    ]
+    for row in result["results"]:
+        answer = "yes" if row["differentiable"] else "searched"
+        ratio = row[f"times_{UNIT}"]["median"]
+        lines.append(f"| {row['perturbation']} | {answer} | {row['milliseconds']:.1f} | {ratio:.2f} |")
+    lines += ["", *(f"Not measured by itself: {name}, which {why}." for name, why in result["left_out"].items())]
+    return "\n".join(lines) + "\n"
+
+
 def main() -> None:
     """Measure and write."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -127,7 +155,7 @@ def main() -> None:
     torch.set_num_threads(args.threads)
     result = {
         "command": "make bench-perturbations",
-        "what": f"forward and backward, to parameters and pictures, beside one bilinear {UNIT} in turn; medians",
+        "what": f"processor time, forward and backward, to parameters and pictures, beside one bilinear {UNIT} in turn",
         "batch": args.batch,
         "side": args.side,
         "repeats": args.repeats,
@@ -138,7 +166,8 @@ def main() -> None:
     }
     args.out.parent.mkdir(parents=True, exist_ok=True)
     args.out.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    print(json.dumps({"left_out": result["left_out"], "results": result["results"]}, indent=1))
+    args.out.with_suffix(".md").write_text(table(result), encoding="utf-8")
+    print(table(result))
 
 
 if __name__ == "__main__":

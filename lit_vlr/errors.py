@@ -17,3 +17,7 @@ class ImageError(UserError):
 
 class CheckpointError(UserError):
     """A checkpoint that is missing, damaged, or of another model."""
+
+
+class AuditError(UserError):
+    """A model, a batch or a machine that a fit would have failed on, or learned nothing from, without a word."""

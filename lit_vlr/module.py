@@ -266,6 +266,10 @@ class SelectiveVLM(LightningModule):
         checkpoint["state_dict"] = {k: v for k, v in checkpoint["state_dict"].items() if k in wanted}
         checkpoint["random_state"] = torch.get_rng_state()
         checkpoint["confidence"] = repr(self.confidence)
+        # What `auto` was here: the base that adapters were trained on is rounded to it before it is quantised.
+        quantization = getattr(self.family, "quantization", None)
+        if quantization is not None:
+            checkpoint["compute_dtype"] = str(quantization.dtype(self.device)).removeprefix("torch.")
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Check, since Lightning no longer does, that the checkpoint is of this model.

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
+
+from lit_vlr.errors import UserError
+
+OptimizerName = Literal["adamw", "adamw8bit", "paged_adamw", "paged_adamw8bit"]
+_EIGHT_BIT_FROM = 4096  # bitsandbytes keeps the moments of smaller parameters in float32
 
 
 @dataclass(frozen=True)
@@ -25,9 +30,16 @@ class Optimisation:
         final: the rate at the end, as a share of the peak.
         betas: decay of the running means of gradient and square.
         layer_decay: factor of the vision tower's rate from each block to the one before it; 1 is one rate for all.
+        optimizer: ``adamw`` is torch's. ``adamw8bit`` holds both moments in 8 bit, by blocks (2 bytes a parameter
+            instead of 8), on any device. The ``paged_`` ones keep the moments in memory that moves to the host when
+            the GPU is full, and exist on a GPU only.
+
+    Raises:
+        UserError: if there is no optimiser of that name.
 
     Reference:
-        Bao et al., BEiT, arXiv 2106.08254, appendix, for the layer-wise decay.
+        Bao et al., BEiT, arXiv 2106.08254, appendix, for the layer-wise decay; Dettmers et al., 8-bit Optimizers via
+        Block-wise Quantization, arXiv 2110.02861, section 2; QLoRA, arXiv 2305.14314, section 3 (paged optimisers).
     """
 
     lr: float = 2e-4
@@ -38,6 +50,11 @@ class Optimisation:
     final: float = 0.05
     betas: tuple[float, float] = (0.9, 0.999)
     layer_decay: float = 1.0
+    optimizer: OptimizerName = "adamw"
+
+    def __post_init__(self) -> None:
+        if self.optimizer not in get_args(OptimizerName):
+            raise UserError(f"Expected `optimizer` to be one of {get_args(OptimizerName)} but got {self.optimizer!r}")
 
     def rate(self, tower: str | None) -> float:
         """The peak learning rate of a tower's parameters.
@@ -59,6 +76,9 @@ def build_optimizer(
         settings: rates.
         steps: optimiser steps of the whole run.
         tower_of: the tower of a parameter, by its name.
+
+    Raises:
+        UserError: if the optimiser does not exist on the parameters' device.
     """
     groups: dict[tuple[float, float], list[Tensor]] = {}
     above = blocks_above([name for name in trained if tower_of(name) == "vision"])
@@ -66,11 +86,12 @@ def build_optimizer(
         rate = settings.rate(tower_of(name)) * settings.layer_decay ** above.get(name, 0)
         decay = settings.weight_decay if parameter.dim() > 1 else 0.0
         groups.setdefault((rate, decay), []).append(parameter)
-    optimizer = torch.optim.AdamW(
+    optimizer = _adamw(
+        settings.optimizer,
         [
             {"params": params, "lr": rate, "weight_decay": decay, "betas": settings.betas}
             for (rate, decay), params in groups.items()
-        ]
+        ],
     )
     warmup = max(1, round(settings.warmup * steps))
 
@@ -104,3 +125,38 @@ def blocks_above(names: Sequence[str]) -> dict[str, int]:
         name: outside[i] if number is None else count - number
         for i, (name, number) in enumerate(zip(names, numbers, strict=True))
     }
+
+
+def _adamw(name: OptimizerName, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
+    """AdamW by name, or an error where the device lacks it."""
+    if name == "adamw":
+        return torch.optim.AdamW(groups)
+    devices = {parameter.device.type for group in groups for parameter in group["params"]}
+    if name.startswith("paged_") and devices != {"cuda"}:
+        # bitsandbytes would go on without paging, with a warning in the middle of the first step.
+        raise UserError(
+            f"Expected parameters on a CUDA device for optimizer `{name}` but they are on {sorted(devices)}; use "
+            f"`{name.removeprefix('paged_')}`, which does the same without paging"
+        )
+    import bitsandbytes as bnb  # slow to import, and only some runs need it
+
+    kinds = {
+        "adamw8bit": bnb.optim.AdamW8bit,
+        "paged_adamw": bnb.optim.PagedAdamW,
+        "paged_adamw8bit": bnb.optim.PagedAdamW8bit,
+    }
+    optimizer: torch.optim.Optimizer = kinds[name](groups)
+    return optimizer
+
+
+def state_bytes(trained: Iterable[Tensor], optimizer: OptimizerName) -> int:
+    """Bytes that the optimiser's two moments take, on the device or, if paged, where they fit.
+
+    8-bit blocks of 256 have a float32 scale each; parameters of fewer than 4096 numbers stay in float32.
+    """
+    total = 0
+    for parameter in trained:
+        eight = optimizer.endswith("8bit") and parameter.numel() >= _EIGHT_BIT_FROM
+        of_one = 1 + 4 / 256 if eight else parameter.element_size() if optimizer == "adamw" else 4
+        total += math.ceil(2 * parameter.numel() * of_one)
+    return total

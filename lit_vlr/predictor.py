@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -124,18 +125,29 @@ class SelectivePredictor:
         ]
 
 
-def load_module(checkpoint: Path, device: str = "cpu") -> SelectiveVLM:
+def load_module(checkpoint: Path, device: str = "cpu", as_trained: bool = False) -> SelectiveVLM:
     """A module with its trained weights and threshold, ready to answer.
+
+    Args:
+        checkpoint: a file of <run>/checkpoints.
+        device: where to.
+        as_trained: hold the base in the dtype that it was trained in, also where ``compute_dtype: auto`` means another.
 
     Raises:
         CheckpointError: if the file is missing, damaged, or was not made through the command line.
     """
-    if "family" not in read_checkpoint(checkpoint).get("hyper_parameters", {}):
+    found = read_checkpoint(checkpoint)
+    settings = found.get("hyper_parameters", {})
+    if "family" not in settings:
         raise CheckpointError(
             f"Expected a checkpoint that holds its model's settings but {checkpoint} was saved by a module made in "
             "Python; build the module as it was built then and load the weights into it"
         )
-    return SelectiveVLM.load_from_checkpoint(checkpoint, map_location=device, weights_only=True).eval()
+    changed = {}
+    if as_trained and "compute_dtype" in found:
+        changed["family"] = deepcopy(settings["family"])
+        changed["family"]["init_args"]["quantization"]["compute_dtype"] = found["compute_dtype"]
+    return SelectiveVLM.load_from_checkpoint(checkpoint, map_location=device, weights_only=True, **changed).eval()
 
 
 def sample_of(image: Picture, question: str) -> Sample:

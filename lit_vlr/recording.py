@@ -10,20 +10,23 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.trainer.states import TrainerFn
-from PIL import Image
+from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
 
+from lit_vlr.attack_check import checked
 from lit_vlr.module import SelectiveVLM
 from lit_vlr.predictions import PredictionWriter
+from lit_vlr.realisability import Realisability, read_again
 from lit_vlr.thresholding import ApplyThreshold
 from lit_vlr.types import Batch, Prediction
 from lit_vlr.versions import versions
 from lit_vlr_callbacks import attack_batch
 from lit_vlr_callbacks.attacks import AbstentionObjective, Attack
+from lit_vlr_callbacks.batch import read_images
+from lit_vlr_callbacks.png import save_png
 
 CALIBRATION = "calibration"
 """The set of the predictions that thresholds are chosen on."""
@@ -149,6 +152,10 @@ class RecordShuffledPredictions(Recorder):
 class RecordAttackedPredictions(Recorder):
     """Attack test sets and write ``<run>/predictions/<set>+<name>.jsonl``, and pictures into ``<run>/gallery``.
 
+    The manifest beside the predictions also says whether the attack is to be believed: under ``check`` what
+    `lit_vlr_callbacks.check_attack` found, which is warned of too, and under ``png`` what is left of it when pictures
+    are written to 8-bit PNG files and read the ordinary way. The report shows both.
+
     Args:
         attack: the search.
         name: what the attack is called in file names.
@@ -157,9 +164,12 @@ class RecordAttackedPredictions(Recorder):
         seed: of the attack's own generator, which starts anew with each test run.
         objective: what the attack is after, where it is the abstention; None raises the cross-entropy of the true
             answer. Its threshold is the one in force unless it brings its own.
+        check: on how many of the first pictures of a set the attack is checked, which costs about five attacks on them;
+            0 leaves it out, and so does an objective.
+        png: answer the questions once more with pictures that have been files.
 
     Raises:
-        ValueError: if ``name`` cannot be part of a file name.
+        ValueError: if ``name`` cannot be part of a file name, or ``check`` is negative.
     """
 
     def __init__(
@@ -170,14 +180,19 @@ class RecordAttackedPredictions(Recorder):
         gallery: int = 12,
         seed: int = 0,
         objective: AbstentionObjective | None = None,
+        check: int = 4,
+        png: bool = True,
     ) -> None:
+        if check < 0:
+            raise ValueError(f"Expected `check` of at least 0 but got {check}; 0 leaves the check out")
         if not re.fullmatch(r"[A-Za-z0-9_.-]+", name):
             raise ValueError(f"Expected `name` of letters, digits, `_`, `.`, `-` but got {name!r}; it names files")
         super().__init__()
         self.attack, self.name, self.sets, self.gallery, self.seed = attack, name, tuple(sets), gallery, seed
-        self.objective = objective
+        self.objective, self.check, self.png = objective, check, png
         self._generator = torch.Generator()
         self._entries: list[dict[str, Any]] = []
+        self._png: dict[str, Realisability] = {}
 
     @property
     def state_key(self) -> str:
@@ -193,6 +208,7 @@ class RecordAttackedPredictions(Recorder):
             raise ValueError(
                 f"Expected `sets` among the test sets {present} but got {unknown}; mend the attack's config"
             )
+        self._png = {name: Realisability() for name in self.sets}
         for name in self.sets:
             self.open(trainer, pl_module, f"{name}+{self.name}", self._description())
 
@@ -210,10 +226,19 @@ class RecordAttackedPredictions(Recorder):
         if name not in self.sets:
             return
         assert isinstance(pl_module, SelectiveVLM)
+        if batch_idx == 0 and self.check and self.objective is None:
+            verdict = checked(pl_module, batch, self.attack, self.check, self.seed)
+            for problem in verdict["problems"]:
+                rank_zero_warn(f"{self.name} on {name}: {problem}")
+            self._writers[f"{name}+{self.name}"].manifest["check"] = verdict
         result = attack_batch(pl_module, batch, self.attack, generator=self._generator, objective=self.objective)
         answers = pl_module.answer(batch.with_images(result.images))
         pl_module.log_answers(f"{name}+{self.name}", answers)
         self.write(f"{name}+{self.name}", answers)
+        if self.png:
+            files = read_again(pl_module, batch, result.images)
+            change = float((read_images(files, "images") - read_images(batch, "images")).abs().max())
+            self._png[name].update(outputs["predictions"], answers, pl_module.answer(files), change)
         for row, (before, after) in enumerate(zip(outputs["predictions"], answers, strict=True)):
             if len(self._entries) < self.gallery:
                 self._keep(Path(trainer.default_root_dir), name, batch.images[row], result.images[row], before, after)
@@ -243,6 +268,9 @@ class RecordAttackedPredictions(Recorder):
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Give predictions and gallery their names."""
+        for name, counts in self._png.items():
+            if (summary := counts.summary()) is not None:
+                self._writers[f"{name}+{self.name}"].manifest["png"] = summary
         super().on_test_end(trainer, pl_module)
         part, final = (Path(trainer.default_root_dir) / n for n in ("gallery.part", "gallery"))
         if not self._entries:
@@ -272,12 +300,6 @@ def eps_of(attack: Attack) -> float | None:
     """The L∞ radius of an attack in [0, 1] units, or None where it has none or other parameters too."""
     p = attack.perturbation
     return p.high["delta"] if p.names == ("delta",) and p.high["delta"] > 0 else None
-
-
-def save_png(image: Tensor, path: Path) -> None:
-    """Write a picture (3, H, W) in [0, 1] as 8-bit PNG."""
-    pixels = image.detach().cpu().mul(255).round().to(torch.uint8).permute(1, 2, 0).numpy()
-    Image.fromarray(np.ascontiguousarray(pixels)).save(path)
 
 
 def test_names(trainer: Trainer) -> list[str]:

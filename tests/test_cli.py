@@ -65,6 +65,21 @@ def test_the_report_holds_every_set_and_fetches_nothing(run: Path) -> None:
     assert 'href="http' not in page
 
 
+def test_the_attack_was_checked_and_its_pictures_were_files(run: Path) -> None:
+    found = read_manifest(run / "predictions" / "test+linf_pgd.jsonl")
+    check, png = found["check"], found["png"]
+    assert check["n"] == 4
+    assert check["attacked_loss"] > check["clean_loss"]
+    assert not check["sixteen_bit"]
+    assert isinstance(check["problems"], list)
+    attacked = read_predictions(run / "predictions" / "test+linf_pgd.jsonl")
+    assert png["n"] == 12
+    assert png["attacked_accuracy"] == pytest.approx(sum(p.accuracy for p in attacked) / 12)
+    assert 1 <= round(255 * png["largest_change"]) <= 2
+    assert 0 <= png["still_fooled"] <= png["fooled"] <= 12
+    assert "Whether the attacks are to be believed" in (run / "report.html").read_text()
+
+
 def test_the_gallery_keeps_eps_in_eight_bits(run: Path) -> None:
     entries = json.loads((run / "gallery" / "index.json").read_text())
     assert len(entries) == 12

@@ -9,13 +9,16 @@ from typing import Any, NoReturn
 import torch
 from torch import Tensor
 
+_HALF = (torch.bfloat16, torch.float16)
 
-def read_images(batch: Any, image_key: int | str) -> Tensor:  # noqa: ANN401 - batches have no common type
+
+def read_images(batch: Any, image_key: int | str, half: bool = False) -> Tensor:  # noqa: ANN401 - no common type
     """Take the pictures out of a batch and check that eps means what it says for them.
 
     Args:
         batch: anything with ``batch[image_key]``: a dict, a record, a list or a tuple.
         image_key: name or index of the pictures.
+        half: take 16-bit pictures too, as the Trainer makes them under ``bf16-true``; `rounded_back` is the way back.
 
     Returns:
         (B, C, H, W), float32 in [0, 1].
@@ -38,10 +41,12 @@ def read_images(batch: Any, image_key: int | str) -> Tensor:  # noqa: ANN401 - b
         )
     if images.dtype == torch.uint8:
         raise TypeError(f"Expected {name} as float32 in [0, 1] but got torch.uint8; pass images.float() / 255")
+    if half and images.dtype in _HALF:
+        images = images.float()  # exactly the pixels that the model is given
     if images.dtype != torch.float32:
         raise TypeError(
             f"Expected {name} as float32 but got {images.dtype}, in which a small eps is lost; keep pixels in float32 "
-            "and cast inside the model (precision `bf16-mixed` does, `bf16-true` and `16-true` cast the batch first)"
+            "and cast inside the model, or let the Trainer cast (precision `bf16-mixed` or `bf16-true`)"
         )
     if images.dim() != 4:
         raise ValueError(f"Expected {name} of shape (B, C, H, W) but got {tuple(images.shape)}; add the missing axes")
@@ -52,6 +57,37 @@ def read_images(batch: Any, image_key: int | str) -> Tensor:  # noqa: ANN401 - b
             "normalise inside the module"
         )
     return images
+
+
+def half_dtype(batch: Any, image_key: int | str) -> torch.dtype | None:  # noqa: ANN401
+    """The type of the batch's pictures if it has 16 bits, else None."""
+    try:
+        dtype = getattr(batch[image_key], "dtype", None)
+    except (KeyError, IndexError, TypeError):
+        return None
+    return dtype if dtype in _HALF else None
+
+
+def rounded_back(images: Tensor, clean: Tensor, dtype: torch.dtype | None) -> Tensor:
+    """Attacked pictures in the type of the batch, rounded towards the clean ones, so that none leaves its ball.
+
+    Args:
+        images: attacked pictures, float32 in [0, 1].
+        clean: what they were, float32 with values that ``dtype`` has.
+        dtype: bfloat16 or float16; None leaves the pictures as they are.
+
+    >>> clean = torch.tensor([0.5, 1.0])
+    >>> rounded_back(clean + torch.tensor([0.0035, -0.0035]), clean, torch.bfloat16).float() - clean
+    tensor([0., 0.])
+    """
+    if dtype is None:
+        return images
+    near = images.to(dtype)
+    gap = near.float() - clean
+    beyond = gap.abs() > (images - clean).abs()
+    # Of numbers that are not negative the next smaller one has the bits of the integer below.
+    back = (near.view(torch.int16) - gap.sign().to(torch.int16)).view(dtype)
+    return torch.where(beyond, back, near)
 
 
 def write_images(batch: Any, image_key: int | str, images: Tensor) -> None:  # noqa: ANN401
@@ -67,6 +103,27 @@ def write_images(batch: Any, image_key: int | str, images: Tensor) -> None:  # n
             f"Expected a batch that can be changed in place but got {type(batch).__name__}; return a list or a dict "
             "from the collate function"
         ) from error
+
+
+def replaced_images(batch: Any, image_key: int | str, images: Tensor) -> Any:  # noqa: ANN401
+    """A batch of its own with other pictures and otherwise the same entries, whatever the batch is.
+
+    Raises:
+        TypeError: if such a batch cannot be made.
+    """
+    if isinstance(batch, tuple):
+        assert isinstance(image_key, int)  # else it could not have been read
+        items = list(batch)
+        items[image_key] = images
+        return type(batch)(*items) if hasattr(batch, "_fields") else tuple(items)
+    other = copy.copy(batch)
+    try:
+        write_images(other, image_key, images)
+    except TypeError:
+        if not (is_dataclass(other) and isinstance(image_key, str) and hasattr(other, image_key)):
+            raise
+        object.__setattr__(other, image_key, images)  # frozen ones too
+    return other
 
 
 def ordinary(value: Any) -> Any:  # noqa: ANN401

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from lit_vlr_callbacks.attacks.abstention import AbstentionObjective, Goal
 from lit_vlr_callbacks.attacks.base import Attack, AttackResult, LossFn
-from lit_vlr_callbacks.batch import ordinary, read_images, select_rows
+from lit_vlr_callbacks.batch import half_dtype, ordinary, read_images, select_rows
 from lit_vlr_callbacks.protocols import Logits, SupportsAbstentionAttack, SupportsAttack, SupportsLogits
 
 
@@ -73,7 +73,7 @@ def attack_batch(
             tensor.
         ValueError: if the pictures are missing or not in [0, 1], or the loss is not per sample.
     """
-    images = read_images(batch, image_key)
+    images = read_images(batch, image_key, casts_batches(pl_module))
     with isolated_loss(pl_module, batch, images.device, objective, image_key, len(images)) as loss_fn:
         clean = ordinary(images)
         result = attack.attack(loss_fn, clean, generator=generator)
@@ -100,7 +100,8 @@ def isolated_loss(
         batch: its second argument.
         device: where it runs, for the random state.
         objective: what is wanted of a module that abstains; what is yielded is then a `Goal`.
-        image_key: name or index of the pictures in the batch; an objective looks at the clean ones first.
+        image_key: name or index of the pictures in the batch; an objective looks at the clean ones first. Pictures of
+            16 bits are given to the module as such, whatever type the attack works in.
         size: the number of samples; None makes a loss that cannot leave any of them out.
     """
     with _isolated(pl_module, device):
@@ -108,7 +109,7 @@ def isolated_loss(
         if objective is not None:
             yield _goal(pl_module, objective, rest, image_key)
             return
-        yield IsolatedLoss(require_attackable(pl_module), rest, size)
+        yield IsolatedLoss(require_attackable(pl_module), rest, size, half_dtype(batch, image_key))
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,34 +121,36 @@ class IsolatedLoss:
             that takes rows out of a batch instead of `lit_vlr_callbacks.batch.select_rows`.
         batch: what the loss is of, but for the pictures.
         size: the number of samples, B; None where rows cannot be left out.
+        dtype: what pictures are cast to for the module; None leaves them as they are.
     """
 
     module: SupportsAttack
     batch: Any
     size: int | None = None
+    dtype: torch.dtype | None = None
 
     def __call__(self, images: Tensor) -> Tensor:
         """Losses (B,) of pictures (B, C, H, W), under the Trainer's precision."""
         assert isinstance(self.module, LightningModule)
-        with _model_precision(self.module):
-            return self.module.attack_loss(images, self.batch)
+        with model_precision(self.module):
+            return self.module.attack_loss(_cast(images, self.dtype), self.batch)
 
     def rows(self, index: Tensor) -> IsolatedLoss | None:
         """The loss on some rows, (n,) int64; None, with a warning, where the batch cannot be split."""
         if self.size is None:
             return None
         if (own := getattr(self.module, "select_rows", None)) is not None:
-            return IsolatedLoss(self.module, own(self.batch, index), len(index))
+            return replace(self, batch=own(self.batch, index), size=len(index))
         try:
             rest = select_rows(self.batch, index, self.size)
         except ValueError as error:
             rank_zero_warn(f"Samples that an attack is done with go on costing model passes: {error}")
             return None
-        return IsolatedLoss(self.module, rest, len(index))
+        return replace(self, batch=rest, size=len(index))
 
     def on(self, batch: Any) -> IsolatedLoss:  # noqa: ANN401
         """The same module's loss on another batch of the same pictures, such as one with other answers."""
-        return IsolatedLoss(self.module, batch, self.size)
+        return replace(self, batch=batch)
 
 
 def _goal(pl_module: LightningModule, objective: AbstentionObjective, batch: Any, image_key: int | str) -> Goal:  # noqa: ANN401
@@ -157,13 +160,14 @@ def _goal(pl_module: LightningModule, objective: AbstentionObjective, batch: Any
             f"Expected a module with `attack_candidates(images, batch, threshold)` but {type(pl_module).__name__} has "
             f"none; add one that returns Candidates, or attack without {type(objective).__name__}"
         )
-    images = read_images(batch, image_key)
-    with _model_precision(pl_module):
-        candidates = pl_module.attack_candidates(images, batch, objective.threshold)
+    images = read_images(batch, image_key, casts_batches(pl_module))
+    dtype = half_dtype(batch, image_key)
+    with model_precision(pl_module):
+        candidates = pl_module.attack_candidates(_cast(images, dtype), batch, objective.threshold)
 
     def score(images: Tensor) -> Tensor:
-        with _model_precision(pl_module):
-            return candidates.score(images)
+        with model_precision(pl_module):
+            return candidates.score(_cast(images, dtype))
 
     return Goal(objective, replace(candidates, score=score), images)
 
@@ -173,15 +177,17 @@ def isolated_logits(
     pl_module: LightningModule,
     batch: Any,  # noqa: ANN401
     device: torch.device,
+    image_key: int | str = "images",
 ) -> Iterator[Callable[[Tensor], Logits]]:
     """The module's ``attack_logits`` on ``batch`` as a function of the pictures alone; see `isolated_loss`."""
     module = require_logits(pl_module)
+    dtype = half_dtype(batch, image_key)
     with _isolated(pl_module, device):
         rest = ordinary(batch)
 
         def logits_fn(images: Tensor) -> Logits:
-            with _model_precision(pl_module):
-                return module.attack_logits(images, rest)
+            with model_precision(pl_module):
+                return module.attack_logits(_cast(images, dtype), rest)
 
         yield logits_fn
 
@@ -238,7 +244,7 @@ def _evaluating(pl_module: LightningModule) -> Iterator[None]:
             module.training = training
 
 
-def _model_precision(pl_module: LightningModule) -> AbstractContextManager[Any]:
+def model_precision(pl_module: LightningModule) -> AbstractContextManager[Any]:
     """The precision that the Trainer runs steps under; hooks such as ``on_train_batch_start`` run outside of it."""
     try:
         trainer = pl_module.trainer
@@ -246,3 +252,15 @@ def _model_precision(pl_module: LightningModule) -> AbstractContextManager[Any]:
         return nullcontext()
     context: AbstractContextManager[Any] = trainer.precision_plugin.forward_context()
     return context
+
+
+def casts_batches(pl_module: LightningModule) -> bool:
+    """Whether the Trainer casts the pictures of a batch to 16 bits before anybody sees them."""
+    try:
+        return str(pl_module.trainer.precision_plugin.precision) in ("bf16-true", "16-true")
+    except RuntimeError:  # no Trainer
+        return False
+
+
+def _cast(images: Tensor, dtype: torch.dtype | None) -> Tensor:
+    return images if dtype is None else images.to(dtype)

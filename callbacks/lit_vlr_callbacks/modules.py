@@ -10,7 +10,7 @@ from torch import Tensor
 
 from lit_vlr_callbacks.attacks.base import LossFn
 from lit_vlr_callbacks.batch import ordinary, read_images
-from lit_vlr_callbacks.isolation import IsolatedLoss, isolated_loss, require_attackable
+from lit_vlr_callbacks.isolation import IsolatedLoss, casts_batches, isolated_loss, require_attackable
 
 
 class SurrogateLoss:
@@ -40,7 +40,7 @@ class SurrogateLoss:
                 f"Expected the loss of a LightningModule but got {type(loss_fn).__name__}; run the attack with "
                 "`attack_batch`, and inside of an Ensemble give the surrogate as the view of its Stage"
             )
-        return IsolatedLoss(self.module, loss_fn.batch, loss_fn.size)
+        return IsolatedLoss(self.module, loss_fn.batch, loss_fn.size, loss_fn.dtype)
 
 
 class IsolatedBatches:
@@ -63,6 +63,8 @@ class IsolatedBatches:
     def __iter__(self) -> Iterator[tuple[LossFn, Tensor]]:
         """One loss and its pictures a batch."""
         for batch in self.loader:
-            images = read_images(batch, self.image_key)
-            with isolated_loss(self.pl_module, batch, images.device, size=len(images)) as loss_fn:
+            images = read_images(batch, self.image_key, casts_batches(self.pl_module))
+            with isolated_loss(
+                self.pl_module, batch, images.device, image_key=self.image_key, size=len(images)
+            ) as loss_fn:
                 yield loss_fn, ordinary(images)

@@ -8,8 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
+import torch
 from peft import LoraConfig, PeftModel, get_peft_model
+from peft.utils import ModulesToSaveWrapper
+from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from lit_vlr.errors import UserError
@@ -31,10 +35,11 @@ class Lora:
         dora: weight-decomposed updates.
 
     Raises:
-        UserError: if neither the language model nor the vision tower gets adapters.
+        UserError: for a rank below 1, a dropout outside of [0, 1), or neither language model nor vision tower.
 
     Reference:
-        Hu et al., LoRA, arXiv 2106.09685, section 4.1.
+        Hu et al., LoRA, arXiv 2106.09685, section 4.1; Kalajdzievski, rsLoRA, arXiv 2312.03732, section 3; Liu et al.,
+        DoRA, arXiv 2402.09353, section 4.
     """
 
     r: int = 16
@@ -47,12 +52,18 @@ class Lora:
     dora: bool = False
 
     def __post_init__(self) -> None:
+        if self.r < 1:
+            raise UserError(f"Expected `r` of at least 1 but got {self.r}; `lora: null` trains no adapters")
+        if not 0 <= self.dropout < 1:
+            raise UserError(f"Expected `dropout` in [0, 1) but got {self.dropout}")
         if not (self.language or self.vision):
             raise UserError("Expected adapters on `language` or `vision` but both are false; `lora: null` trains none")
 
 
 def add_adapters(model: PreTrainedModel, lora: Lora, targets: Sequence[str], projector: Sequence[str]) -> PeftModel:
-    """Wrap a model; only adapters and (if asked) the projector require gradients.
+    """Wrap a model; only adapters and (if asked) the projector require gradients, and only they are float32.
+
+    What trains has to be float32: in bfloat16 the projector, at its usual rate, would not move at all.
 
     Args:
         model: the (quantised) model.
@@ -76,4 +87,26 @@ def add_adapters(model: PreTrainedModel, lora: Lora, targets: Sequence[str], pro
     )
     wrapped = get_peft_model(model, config)
     assert isinstance(wrapped, PeftModel)
+    for module in wrapped.modules():
+        if isinstance(module, ModulesToSaveWrapper):
+            _train_in_float32(module.modules_to_save["default"])
     return wrapped
+
+
+def _train_in_float32(module: nn.Module) -> None:
+    """Hold the weights in float32 between neighbours of another dtype (peft does so for adapters only)."""
+    dtype = next(module.parameters()).dtype
+    if dtype == torch.float32:
+        return
+    module.to(torch.float32)
+    module.register_forward_pre_hook(_cast_inputs)
+
+    def cast_output(_module: nn.Module, _inputs: Any, output: Tensor) -> Tensor:  # noqa: ANN401
+        return output.to(dtype)
+
+    module.register_forward_hook(cast_output)
+
+
+def _cast_inputs(_module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Floating-point inputs as the weights are."""
+    return tuple(x.float() if isinstance(x, Tensor) and x.is_floating_point() else x for x in inputs)

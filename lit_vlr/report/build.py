@@ -10,7 +10,7 @@ from typing import Any
 from markupsafe import Markup
 
 from lit_vlr.functional import Interval, risk_coverage_curve
-from lit_vlr.report import abstainer, words
+from lit_vlr.report import abstainer, trust, words
 from lit_vlr.report.figures import SERIES, Curve, bars_svg, risk_coverage_svg
 from lit_vlr.report.gallery import read_gallery
 from lit_vlr.report.page import render, write_page
@@ -64,7 +64,7 @@ def build_report(
     harms = abstainer.harms(arms, n_resamples)
     page = Path(out) if Path(out).suffix == ".html" else Path(out) / "report.html"
     # Both texts exist before either file does, so that an error leaves no half of a report behind.
-    texts = {page: _html(arms, summary, harms, title), page.with_suffix(".md"): _markdown(summary, harms, title)}
+    texts = {page: _html(arms, summary, harms, title), page.with_suffix(".md"): _markdown(arms, summary, harms, title)}
     page.parent.mkdir(parents=True, exist_ok=True)
     for path, text in texts.items():
         write_page(path, text)
@@ -88,6 +88,9 @@ def _html(runs: Sequence[Run], summary: Summary, harms: Sequence[abstainer.Harm]
         harms=abstainer.table(harms),
         harms_columns=abstainer.COLUMNS,
         harms_note=abstainer.NOTE,
+        trust=trust.rows(runs),
+        trust_columns=trust.COLUMNS,
+        trust_note=trust.NOTE,
         figures=[*_curve_sections(runs, summary), _bar_section(summary)],
         gallery=read_gallery(runs),
         symbols=_SYMBOLS,
@@ -99,13 +102,13 @@ def _html(runs: Sequence[Run], summary: Summary, harms: Sequence[abstainer.Harm]
     )
 
 
-def _markdown(summary: Summary, harms: Sequence[abstainer.Harm], title: str) -> str:
+def _markdown(runs: Sequence[Run], summary: Summary, harms: Sequence[abstainer.Harm], title: str) -> str:
     def line(cells: Sequence[str]) -> str:
         # A pipe in a name would end the cell.
         return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
     def joined(cell: tuple[str, str] | None) -> str:
-        return "–" if cell is None else " ".join(cell)
+        return "–" if cell is None else " ".join(cell).strip()
 
     def table(columns: Sequence[str], rows: Sequence[str]) -> str:
         return "\n".join([line(columns), line(["---"] * 2 + ["---:"] * (len(columns) - 2)), *rows])
@@ -118,6 +121,13 @@ def _markdown(summary: Summary, harms: Sequence[abstainer.Harm], title: str) -> 
     if harms:
         rows = [line([harm.set, harm.arm, *map(joined, abstainer.cells(harm))]) for harm in harms]
         parts += ["## What attacks made of right answers", abstainer.NOTE, table(abstainer.COLUMNS, rows)]
+    checked = [
+        line([group["set"], row["arm"], *map(joined, row["cells"])])
+        for group in trust.rows(runs)
+        for row in group["rows"]
+    ]
+    if checked:
+        parts += ["## Whether the attacks are to be believed", trust.NOTE, table(trust.COLUMNS, checked)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -255,7 +265,11 @@ def _bar_section(summary: Summary) -> dict[str, Any]:
 
 def _manifests(runs: Sequence[Run]) -> tuple[list[tuple[str, str]], dict[str, Any]]:
     """What all manifests agree on, and a table of what they do not."""
-    cells = [(run.name, one.name, _flat(one.manifest)) for run in runs for one in run.sets.values()]
+    cells = [
+        (run.name, one.name, _flat({k: v for k, v in one.manifest.items() if k not in trust.KEYS}))
+        for run in runs
+        for one in run.sets.values()
+    ]
     keys = list(dict.fromkeys(key for _, _, manifest in cells for key in manifest if key not in ("set", "n")))
     varying = [key for key in keys if len({manifest.get(key) for _, _, manifest in cells}) > 1]
     shared = [(key, cells[0][2][key]) for key in keys if key not in varying]

@@ -15,7 +15,9 @@ def test_it_measures_whatever_is_exported(tmp_path, monkeypatch):
     kinds = {name: getattr(exported, name) for name in exported.__all__}
     known = {n for n, k in kinds.items() if isinstance(k, type) and issubclass(k, Perturbation)} - {"Perturbation"}
     assert measured | set(result["left_out"]) == known | {perturbation_cost.UNIT, perturbation_cost.PEER}
-    assert result["left_out"]["Compose"] == "needs perturbations"
+    assert result["left_out"] == {"Compose": "needs perturbations"}
+    assert "| L2 | yes |" in (tmp_path / "x.md").read_text()
+    assert "| Jpeg | searched |" in (tmp_path / "x.md").read_text()
     assert all(row["milliseconds"] > 0 for row in result["results"])
     unit = next(row for row in result["results"] if row["perturbation"] == perturbation_cost.UNIT)
     assert unit[f"times_{perturbation_cost.UNIT}"] == {"median": 1.0, "min": 1.0, "max": 1.0}

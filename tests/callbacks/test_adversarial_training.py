@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 import torch
 from lightning.pytorch import LightningModule, seed_everything
 from torch import Tensor, nn
+from torch.utils.data import DataLoader
 
 from lit_vlr_callbacks import AdversarialTraining
 from lit_vlr_callbacks.attacks import FGSM, PGD, RandomSearch
@@ -220,11 +222,45 @@ def test_a_module_that_cannot_be_attacked_fails_before_the_first_batch() -> None
         trainer(AdversarialTraining(PGD3)).fit(Plain(), loader())
 
 
-@pytest.mark.parametrize("change", [{"precision": "bf16-true"}, {"image_key": "pixels"}])
-def test_bad_input_is_refused_in_a_fit(change: dict[str, Any]) -> None:
-    key = change.pop("image_key", "images")
-    with pytest.raises((TypeError, ValueError), match=r"`bf16-mixed`|set `image_key`"):
-        trainer(AdversarialTraining(PGD3, image_key=key), **change).fit(Classifier(), loader())
+class Given(Pictures):
+    """Pictures that the callback cannot take."""
+
+    def __init__(self, change: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.change = change
+
+    def __getitem__(self, index: int) -> dict[str, Tensor]:
+        sample = super().__getitem__(index)
+        return {**sample, "images": self.change(sample["images"])}
+
+
+class Reduced(Classifier):
+    def attack_loss(self, images: Tensor, batch: Any) -> Tensor:
+        return super().attack_loss(images, batch).mean()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda x: (255 * x).byte(), r"torch.uint8; pass images.float\(\) / 255"),
+        (lambda x: (x - 0.45) / 0.22, "pass unnormalised pixels and normalise inside the module"),
+        (lambda x: x.bfloat16(), r"keep pixels in float32 and cast inside the model, .*`bf16-mixed`"),
+    ],
+)
+@pytest.mark.parametrize("mode", ["standard", "free"])
+def test_bad_pictures_are_refused_in_a_fit(change: Callable[[Tensor], Tensor], message: str, mode: str) -> None:
+    attack = FGSM(Linf("8/255"))
+    with pytest.raises((TypeError, ValueError), match=message):
+        trainer(AdversarialTraining(attack, mode=mode)).fit(Classifier(), DataLoader(Given(change), batch_size=4))
+
+
+def test_a_batch_without_the_key_and_a_reduced_loss_are_refused_in_a_fit() -> None:
+    with pytest.raises(ValueError, match=r"has the keys \['images', 'labels'\]; set `image_key`"):
+        trainer(AdversarialTraining(PGD3, image_key="pixels")).fit(Classifier(), loader())
+    with pytest.raises(
+        ValueError, match=r"attack loss per sample of shape \(4,\) but got shape \(\); return it unreduced"
+    ):
+        trainer(AdversarialTraining(PGD3)).fit(Reduced(), loader())
 
 
 @pytest.mark.parametrize(

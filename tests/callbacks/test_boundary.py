@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,8 @@ SCRIPT = """
 import importlib, importlib.metadata, pkgutil, sys
 
 BLOCKED = {"transformers", "peft", "bitsandbytes", "lit_vlr"}
+ABSENT = {"sklearn"}  # which torch looks for: it must find nothing, not an error
+sys.modules |= dict.fromkeys(ABSENT)
 
 class Wall:
     def find_spec(self, name, path=None, target=None):
@@ -30,6 +33,7 @@ import lit_vlr_callbacks
 for module in pkgutil.walk_packages(lit_vlr_callbacks.__path__, "lit_vlr_callbacks."):
     importlib.import_module(module.name)
 assert not BLOCKED & set(sys.modules), BLOCKED & set(sys.modules)
+from lit_vlr_callbacks.png import reloaded
 
 import torch
 from lit_vlr_callbacks.attacks import PGD
@@ -52,6 +56,27 @@ def test_works_where_the_model_libraries_are_blocked() -> None:
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == "steps 4"
+
+
+ALLOWED = {"torch", "lightning", "kornia", "torchmetrics", "numpy", "lit_vlr_callbacks"} | sys.stdlib_module_names
+
+
+def imports(path: Path) -> set[str]:
+    """Whatever a file imports, anywhere in it: the first part of each name."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path} imports relatively"
+            found.add((node.module or "").split(".")[0])
+    return found
+
+
+def test_nothing_else_is_imported_anywhere() -> None:
+    root = Path(lit_vlr_callbacks.__file__).parent
+    others = {path.name: more for path in sorted(root.rglob("*.py")) if (more := imports(path) - ALLOWED)}
+    assert others == {}
 
 
 def test_public_names() -> None:

@@ -8,12 +8,14 @@ from typing import Any
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 
 from lit_vlr_callbacks import SupportsAttack, attack_batch
 from lit_vlr_callbacks.attacks import PGD
-from lit_vlr_callbacks.batch import ordinary, read_images, write_images
+from lit_vlr_callbacks.batch import ordinary, read_images, rounded_back, write_images
 from lit_vlr_callbacks.perturbations import Linf
 from tests.callbacks._modules import Classifier, loader
 
@@ -166,6 +168,27 @@ GOOD = torch.rand(2, 3, 4, 4)
 def test_bad_batches(batch: Any, key: Any, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         read_images(batch, key)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    dtype=st.sampled_from([torch.bfloat16, torch.float16]),
+    eps=st.floats(0, 1),
+    seed=st.integers(0, 2**16),
+)
+def test_rounding_to_sixteen_bits_never_leaves_the_ball(dtype: torch.dtype, eps: float, seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    clean = torch.rand(2, 3, 8, 8, generator=generator).to(dtype).float()
+    clean[0, 0] = clean[0, 0].round()
+    attacked = Linf(eps).apply(clean, {"delta": eps * (2 * torch.rand(clean.shape, generator=generator) - 1)})
+    found = rounded_back(attacked, clean, dtype)
+    assert found.dtype == dtype
+    assert ((found.double() - clean.double()).abs() <= (attacked.double() - clean.double()).abs()).all()
+    assert 0 <= found.min() <= found.max() <= 1
+    # No coarser than need be: what is lost is less than one step of the type.
+    step = torch.finfo(dtype).eps * attacked.clamp_min(2.0**-10)
+    assert ((found.float() - attacked).abs() <= step).all()
+    assert torch.equal(rounded_back(clean, clean, dtype).float(), clean)
 
 
 def test_batches_of_every_kind_are_read_and_written() -> None:

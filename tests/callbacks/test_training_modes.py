@@ -115,7 +115,10 @@ def same(first: dict[str, Tensor], second: dict[str, Tensor]) -> bool:
     return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
 
 
-@pytest.mark.parametrize("settings", [{}, {"accumulate_grad_batches": 2}, {"precision": "bf16-mixed"}])
+@pytest.mark.parametrize(
+    "settings",
+    [{}, {"accumulate_grad_batches": 2}, {"precision": "bf16-mixed"}, {"precision": "bf16-true"}],
+)
 @pytest.mark.parametrize("name", [n for n in MODES if n != "free, replays"])  # other batches than without
 def test_eps_zero_trains_bit_for_bit_like_no_callback(name: str, settings: dict[str, Any], tmp_path: Path) -> None:
     settings = {**settings, "default_root_dir": tmp_path}
@@ -176,6 +179,36 @@ def test_pictures_stay_within_eps(name: str, tmp_path: Path) -> None:
     changes = [(s.double() - c.double()).abs().max() for s, c in zip(module.seen, clean, strict=True)]
     assert max(changes) <= EPS
     assert max(changes) > 0 or name == "trades"  # whose training step sees the clean batch
+
+
+class Harder(Comparable):
+    """Compares the loss of what it is trained on with that of the clean pictures."""
+
+    def __init__(self) -> None:
+        super().__init__(0.0)
+        self.gains: list[float] = []
+
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+        assert batch["images"].dtype == torch.bfloat16
+        clean = Pictures(16).images.split(4)[batch_idx].bfloat16()
+        with torch.no_grad():
+            gain = self.attack_loss(batch["images"], batch) - self.attack_loss(clean, batch)
+            self.gains.append(float(gain.float().mean()))
+        return super().training_step(batch, batch_idx)
+
+
+@pytest.mark.parametrize("name", ["standard", "mixed", "free", "free, replays", "fgsm_rs", "warm"])
+def test_true_half_precision_keeps_eps_and_still_makes_pictures_harder(name: str, tmp_path: Path) -> None:
+    module = Harder()
+    run = trainer(made(name), max_epochs=2, precision="bf16-true", default_root_dir=tmp_path)
+    run.fit(module, loader())
+    clean = [picture.bfloat16().double() for picture in Pictures(16).images.split(4)]
+    if name == "free, replays":
+        clean = [clean[0], clean[0], clean[2], clean[2]]
+    changes = [(s.double() - c).abs().max() for s, c in zip(module.seen, clean * 2, strict=True)]
+    assert 0 < max(changes) <= EPS
+    if name != "free, replays":  # which is trained on other batches than `Harder` looks at
+        assert sum(module.gains) > 0
 
 
 def test_free_is_one_pass_a_batch_and_moves_delta_along_its_gradient() -> None:

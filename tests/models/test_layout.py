@@ -258,7 +258,7 @@ def test_a_hub_name_is_not_read_before_it_is_loaded(name: str, monkeypatch: pyte
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)  # else it is tried for twenty seconds
     family = getattr(lit_vlr.models, name)("some-one/some-model")
     assert not family.is_local
-    with pytest.raises(UserError, match=r"Expected a model at `name_or_path` 'some-one/some-model' but it cannot be"):
+    with pytest.raises(UserError, match=r"'some-one/some-model' but it is not in the local cache"):
         family.load(torch.device("cpu"))
 
 

@@ -9,6 +9,7 @@ from lit_vlr_callbacks.attacks.abstention import (
 )
 from lit_vlr_callbacks.attacks.apgd import APGD
 from lit_vlr_callbacks.attacks.base import Attack, AttackResult, LossFn
+from lit_vlr_callbacks.attacks.each_target import EachTarget
 from lit_vlr_callbacks.attacks.ensemble import Ensemble, Stage
 from lit_vlr_callbacks.attacks.fgsm import FGSM
 from lit_vlr_callbacks.attacks.losses import (
@@ -38,6 +39,7 @@ __all__ = [
     "AbstentionObjective",
     "Attack",
     "AttackResult",
+    "EachTarget",
     "EitherFailure",
     "Ensemble",
     "FeatureSpace",

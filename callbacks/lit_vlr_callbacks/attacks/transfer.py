@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
-from typing import Self
 
 import torch
 from torch import Tensor
 
+from lit_vlr_callbacks.attacks.around import Around
 from lit_vlr_callbacks.attacks.base import Attack, AttackResult, LossFn, per_sample_loss, pictures
 from lit_vlr_callbacks.attacks.rows import CountedLoss
 
 
-class Transfer(Attack):
+class Transfer(Around):
     """Search on a surrogate's loss, judge on the victim's: an attacker who cannot look into the model.
 
     The result's ``loss`` and ``success`` are the victim's. Its ``passes`` are those of the surrogate, and one of the
@@ -38,8 +37,7 @@ class Transfer(Attack):
     def __init__(
         self, search: Attack, surrogate: Callable[[LossFn], LossFn], success_loss: float | None = None
     ) -> None:
-        super().__init__(search.perturbation, success_loss)
-        self.search = search
+        super().__init__(search, success_loss)
         self.surrogate = surrogate
 
     def attack(self, loss_fn: LossFn, images: Tensor, *, generator: torch.Generator | None = None) -> AttackResult:
@@ -51,18 +49,3 @@ class Transfer(Attack):
             loss = per_sample_loss(counted, found.images)
         trace = None if found.trace is None else list(found.trace)
         return self._result(images, found.params, loss, counted.passes, trace)
-
-    def scaled(self, fraction: float) -> Self:
-        """The same with a scaled search."""
-        other = super().scaled(fraction)
-        other.search = self.search.scaled(fraction)
-        return other
-
-    def one_step(self) -> Attack | None:
-        """The same with one step of the search; None where that has no steps."""
-        search = self.search.one_step()
-        if search is None:
-            return None
-        other = copy.copy(self)
-        other.search = search
-        return other

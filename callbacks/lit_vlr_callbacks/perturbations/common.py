@@ -53,15 +53,15 @@ def rounded_sum(anchor: Tensor, step: Tensor) -> Tensor:
 
     Every norm of the difference is then at most that of ``step``, in real arithmetic.
     """
-    near = (anchor.double() + step.double()).to(anchor.dtype)
-    beyond = (near.double() - anchor.double()).abs() > step.double().abs()
+    near = anchor + step
+    beyond = (near.double() - anchor).abs() > step.abs()  # compared in float64
     return torch.where(beyond, near.nextafter(anchor), near)
 
 
 def rounded_inwards(value: Tensor, dtype: torch.dtype) -> Tensor:
     """A float64 tensor in the precision ``dtype``, no entry larger than it was."""
     near = value.to(dtype)
-    beyond = near.double().abs() > value.abs()
+    beyond = near.abs() > value.abs()  # compared in float64
     return torch.where(beyond, near.nextafter(torch.zeros_like(near)), near)
 
 

@@ -70,39 +70,45 @@ class NormBall(Perturbation):
         too, and neither uses up eps.
         """
         delta = params[self._name]
-        exact = delta.double().flatten(1)
-        size = exact.abs()
+        size = delta.abs().flatten(1)
         if images is None:
             room = torch.full_like(size, math.inf)
         else:
-            pixels = images.double().flatten(1)
-            room = torch.where(exact > 0, 1 - pixels, pixels)
-        clipped = size.minimum(room)
-        inside = self._norm(clipped) <= self._radius
-        nearest = clipped
-        if not inside.all():
-            nearest = torch.where(inside[:, None], clipped, self._shrink(size, room, self._radius * (1 - _SPARE)))
-        return {self._name: rounded_inwards(nearest.copysign(exact).view_as(delta), delta.dtype)}
+            room = torch.where(delta > 0, 1 - images, images).flatten(1)
+        nearest = size.minimum(room)
+        outside = (self._norm(nearest) > self._radius).nonzero().flatten()
+        if len(outside):
+            shrunk = self._shrink(size[outside], room[outside], self._radius)
+            # What rounding has put outside is scaled back last, so that what was projected once counts as inside.
+            length = self._norm(shrunk)
+            within = self._radius * (1 - 1.25 * torch.finfo(delta.dtype).eps)
+            factor = torch.where(length > self._radius, within / length, 1.0)
+            nearest = nearest.index_copy(0, outside, shrunk * factor.to(shrunk)[:, None])
+        return {self._name: nearest.view_as(delta).copysign(delta)}
 
     @abstractmethod
     def _norm(self, size: Tensor) -> Tensor:
-        """The norm of each row of (B, D), float64: (B,)."""
+        """The norm of each row of (B, D): (B,), float64."""
 
     @abstractmethod
     def _shrink(self, size: Tensor, room: Tensor, radius: float) -> Tensor:
-        """Of absolute values (B, D), the nearest ones that are at most ``room`` and have a norm of ``radius``."""
+        """Of absolute values (B, D), the nearest ones that are at most ``room`` and have a norm of about ``radius``."""
 
     def _apply(self, images: Tensor, params: Params) -> Tensor:
         delta = params[self._name]
         with torch.no_grad():
-            exact = delta.double()
-            norm = self._norm(exact.flatten(1).abs())
+            norm = self._norm(delta.flatten(1))
             outside = norm > self._radius
-            factor = per_picture(torch.where(outside, self._radius * (1 - _SPARE) / norm, 1.0))
-            bounded = rounded_inwards(factor * exact, delta.dtype) if outside.any() else delta
+            bounded, factor = delta, None
+            if outside.any():
+                factor = per_picture(torch.where(outside, self._radius * (1 - _SPARE) / norm, 1.0))
+                bounded = rounded_inwards(factor * delta.double(), delta.dtype)
             attacked = rounded_sum(images, bounded).clamp(0.0, 1.0)
+        if not (torch.is_grad_enabled() and (images.requires_grad or delta.requires_grad)):
+            return attacked
         # The value of `attacked`, the gradient of the plain sum; see Linf.
-        moved = images + factor.to(images) * ascendable(delta, attacked)
+        followed = ascendable(delta, attacked)
+        moved = images + (followed if factor is None else factor.to(images) * followed)
         return attacked + (moved - moved.detach())
 
 

@@ -67,7 +67,7 @@ class L1(NormBall):
         return {self._name: value + (fraction * self.eps * signs / moved).view_as(value)}
 
     def _norm(self, size: Tensor) -> Tensor:
-        return size.abs().sum(1)
+        return size.abs().sum(1, dtype=torch.float64)
 
     def _shrink(self, size: Tensor, room: Tensor, radius: float) -> Tensor:
         """The nearest is (size - cut) clipped to [0, room]; the cut at which its sum is the radius is to be found.
@@ -75,6 +75,7 @@ class L1(NormBall):
         The sum falls with the cut and is piecewise linear, but neither convex nor concave: Newton's step is taken
         where it falls inside the interval that is left, and the middle otherwise. The upper end is always feasible.
         """
+        dtype, size, room = size.dtype, size.double(), room.double()
         low = torch.zeros_like(size[:, :1])
         high = size.amax(1, keepdim=True)
         cut, used = low, torch.zeros_like(low)
@@ -91,4 +92,4 @@ class L1(NormBall):
             middle = (low + high) / 2
             inside = (newton > low) & (newton < high)
             cut = middle if step % 3 == 2 else torch.where(inside, newton, middle)
-        return (size - high).clamp_min(0.0).minimum(room)
+        return (size - high).clamp_min(0.0).minimum(room).to(dtype)

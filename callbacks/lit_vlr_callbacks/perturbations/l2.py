@@ -8,7 +8,7 @@ from torch import Tensor
 from lit_vlr_callbacks.perturbations.base import Params
 from lit_vlr_callbacks.perturbations.dense import NormBall
 
-_NEWTON_STEPS = 50  # each makes at least one pixel stop; a handful is the rule, and any number of them stays inside
+_NEWTON_STEPS = 50  # each makes at least one pixel stop; a handful is the rule
 
 
 class L2(NormBall):
@@ -53,24 +53,26 @@ class L2(NormBall):
         return {self._name: value + (fraction * self.eps * slope / norm).to(value)}
 
     def _norm(self, size: Tensor) -> Tensor:
-        norm: Tensor = torch.linalg.vector_norm(size, dim=1)
+        norm: Tensor = torch.linalg.vector_norm(size, dim=1, dtype=torch.float64)
         return norm
 
     def _shrink(self, size: Tensor, room: Tensor, radius: float) -> Tensor:
         """The nearest is min(s size, room), by the conditions of Karush, Kuhn and Tucker; s in (0, 1] is to be found.
 
-        In t = s^2 the squared norm is a sum of min(t size^2, room^2): concave and piecewise linear. Newton's steps from
-        the left therefore stay inside the ball, and end after finitely many.
+        In t = s^2 the squared norm is a sum of min(t size^2, room^2): concave and piecewise linear. Newton's steps come
+        from the left and end after finitely many, when the set of values that are not bound stays what it was.
         """
-        tiny = torch.finfo(torch.float64).tiny
         squares, most = size.square(), room.square()
-        t = (radius**2 / squares.sum(1, keepdim=True).clamp_min(tiny)).clamp(max=1.0)
+        tiny = torch.finfo(torch.float64).tiny
+        total = squares.sum(1, keepdim=True, dtype=torch.float64)
+        t = (radius**2 / total.clamp_min(tiny)).clamp(max=1.0)
+        before = None
         for _ in range(_NEWTON_STEPS):
-            bound = t * squares >= most
-            spent = most.where(bound, 0.0).sum(1, keepdim=True)
-            slope = squares.masked_fill(bound, 0.0).sum(1, keepdim=True).clamp_min(tiny)
-            following = t.maximum(((radius**2 - spent) / slope).clamp(0.0, 1.0))
-            if torch.equal(following, t):
+            free = t.to(size) * squares < most
+            if free.all() or (before is not None and torch.equal(free, before)):
                 break
-            t = following
-        return (t.sqrt() * size).minimum(room)
+            before = free
+            slope = (squares * free).sum(1, keepdim=True).double().clamp_min(tiny)
+            spent = (most * ~free).sum(1, keepdim=True).double()
+            t = t.maximum(((radius**2 - spent) / slope).clamp(0.0, 1.0))
+        return (t.sqrt().to(size) * size).minimum(room)

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from lit_vlr_callbacks.perturbations.base import Params, Perturbation, to_number
 from lit_vlr_callbacks.perturbations.common import whole_place
+from lit_vlr_callbacks.perturbations.glyphs import FIRST, LAST, render
 
 
 class Typographic(Perturbation):
@@ -20,7 +17,7 @@ class Typographic(Perturbation):
     the whole number is the index of the word; ``text_size``, the size of the font as a part of the picture's height (a
     word that is too wide is set smaller); ``text_top`` and ``text_left``, 0 at one border, 1 where the word meets the
     other. The gradient to the opacity can be used, but word, size and place act in whole steps: hence search without
-    gradients. Letters come from Pillow's own font; Pillow is needed only here, when the first word is written.
+    gradients. The letters are those of Aileron, a sans-serif, brought along (`glyphs`).
 
     Args:
         words: what may be written; for a question with known answers, the wrong ones.
@@ -29,8 +26,7 @@ class Typographic(Perturbation):
         opacity: greatest opacity, in [0, 1].
 
     Raises:
-        ValueError: if there is no word, or one that is empty or not ASCII, or a number is out of its range.
-        ImportError: if Pillow is missing, when a picture is made.
+        ValueError: if there is no word, or one that is empty or not printable ASCII, or a number is out of its range.
 
     Reference:
         Goh et al., Multimodal Neurons in Artificial Neural Networks, Distill 2021, "Typographic attacks";
@@ -45,8 +41,8 @@ class Typographic(Perturbation):
         least, most, strongest = to_number(low, "low"), to_number(high, "high"), to_number(opacity, "opacity")
         if not isinstance(words, list) or not words or not all(word.strip() for word in words):
             raise ValueError(f"Expected a list of words to write but got {words!r}; give at least one, none empty")
-        if not "".join(words).isascii():
-            raise ValueError(f"Expected words of ASCII letters but got {words!r}; Pillow's own font has few others")
+        if not all(FIRST <= ord(c) <= LAST for c in "".join(words)):
+            raise ValueError(f"Expected words of printable ASCII but got {words!r}; the font has no others")
         if not 0 < least <= most <= 1:
             raise ValueError(
                 f"Expected sizes 0 < low <= high <= 1 but got {least:g} and {most:g}; they are parts of the height"
@@ -72,7 +68,7 @@ class Typographic(Perturbation):
         written = []
         for i, image in enumerate(images):
             word = self.words[min(int(settled["text_word"][i]), len(self.words) - 1)]
-            drawn = _render(word, max(1, round(float(settled["text_size"][i]) * height)), width, height)
+            drawn = render(word, max(1, round(float(settled["text_size"][i]) * height)), width, height)
             cover, ink = torch.from_numpy(drawn).to(image)
             top = int(whole_place(settled["text_top"][i], height - cover.shape[0]))
             left = int(whole_place(settled["text_left"][i], width - cover.shape[1]))
@@ -80,30 +76,3 @@ class Typographic(Perturbation):
             cover, ink = (torch.nn.functional.pad(part, room) for part in (cover, ink))
             written.append(image + params["text_opacity"][i] * cover * (ink - image))
         return torch.stack(written)
-
-
-@lru_cache(maxsize=1024)
-def _render(word: str, size: int, width: int, height: int) -> npt.NDArray[np.float32]:
-    """A word in a font of ``size`` pixels, or the largest that fits: its cover and brightness, (2, h, w) in [0, 1].
-
-    An array and not a tensor: one that was made under inference mode could not be used in training later.
-    """
-    try:
-        from PIL import Image, ImageDraw, ImageFont
-    except ImportError as error:
-        raise ImportError("Expected Pillow, which draws the letters of Typographic; pip install pillow") from error
-    for points in range(size, 0, -1):
-        font, stroke = ImageFont.load_default(points), max(1, points // 12)
-        left, top, right, bottom = font.getbbox(word, stroke_width=stroke)
-        shape = (min(width, int(right - left)), min(height, int(bottom - top)))
-        if shape == (int(right - left), int(bottom - top)):
-            break  # otherwise smaller; the smallest is cut off
-    layers = []
-    for outline in (stroke, 0):
-        layer = Image.new("L", shape)
-        ImageDraw.Draw(layer).text((-left, -top), word, fill=255, font=font, stroke_width=outline)
-        layers.append(np.asarray(layer, dtype=np.float32) / np.float32(255))
-    drawn = np.stack(layers)
-    rows, columns = drawn[0].any(1).nonzero()[0], drawn[0].any(0).nonzero()[0]
-    # Fonts leave some space around the letters: without it the borders are the picture's.
-    return drawn[:, rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]

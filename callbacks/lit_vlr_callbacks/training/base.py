@@ -11,6 +11,7 @@ from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor
 
 from lit_vlr_callbacks.attacks.base import Attack
+from lit_vlr_callbacks.batch import rounded_back, write_images
 from lit_vlr_callbacks.isolation import require_attackable
 from lit_vlr_callbacks.perturbations.base import Perturbation
 
@@ -27,6 +28,7 @@ class Turn:
         number: the batch's number within the whole training, from 0.
         image_key: where its pictures are.
         images: its pictures, (B, C, H, W), float32 in [0, 1], checked.
+        dtype: the type of the batch's pictures if it has 16 bits, else None.
         attack: the search, its range and steps as the schedules want them now.
         threat: the perturbation at its full range, whatever the schedules say.
         generator: the callback's own randomness.
@@ -42,6 +44,15 @@ class Turn:
     attack: Attack
     threat: Perturbation
     generator: torch.Generator
+    dtype: torch.dtype | None = None
+
+    def given(self, images: Tensor) -> Tensor:
+        """Pictures (B, C, H, W), float32, as the module is given them."""
+        return rounded_back(images, self.images, self.dtype)
+
+    def write(self, images: Tensor) -> None:
+        """Replace the batch's pictures."""
+        write_images(self.batch, self.image_key, self.given(images))
 
 
 class Mode(ABC):

@@ -11,7 +11,8 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from lit_vlr_callbacks.attacks.base import Attack
-from lit_vlr_callbacks.batch import read_images
+from lit_vlr_callbacks.batch import half_dtype, read_images
+from lit_vlr_callbacks.isolation import casts_batches
 from lit_vlr_callbacks.training.base import Mode, Turn
 from lit_vlr_callbacks.training.fgsm_rs import FGSMRS
 from lit_vlr_callbacks.training.free import Free
@@ -30,6 +31,9 @@ class AdversarialTraining(Callback):
     Any module with ``attack_loss(images, batch)`` can be trained so. The attack leaves no trace but the pictures:
     gradients, modes, frozen parameters and the global random state are as before, so that eps = 0 trains bit for bit
     like no callback at all, in every mode. Works with gradient accumulation: each micro-batch is attacked on its own.
+    Attacks are in float32 whatever the precision; under ``bf16-true``, where the Trainer casts pictures before anybody
+    sees them, attacked ones are rounded towards the clean ones: eps holds, but changes of 1/255 are lost in bright
+    pixels.
     Under DDP each process attacks its own rows, all with the same random numbers.
 
     Logs ``train/adversarial/attack_loss``, the mean of the attack's reported loss.
@@ -123,7 +127,8 @@ class AdversarialTraining(Callback):
             batch_idx=batch_idx,
             number=number,
             image_key=self.image_key,
-            images=read_images(batch, self.image_key),
+            images=read_images(batch, self.image_key, casts_batches(pl_module)),
+            dtype=half_dtype(batch, self.image_key),
             attack=scheduled(self.attack, self.eps_schedule, self.steps_schedule, trainer.global_step),
             threat=self.attack.perturbation,
             generator=self.generator,

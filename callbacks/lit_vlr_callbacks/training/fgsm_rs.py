@@ -12,7 +12,7 @@ from torch import Tensor
 from lit_vlr_callbacks.attacks.base import Attack, per_sample_loss
 from lit_vlr_callbacks.attacks.fgsm import FGSM
 from lit_vlr_callbacks.attacks.pgd import PGD
-from lit_vlr_callbacks.batch import ordinary
+from lit_vlr_callbacks.batch import ordinary, read_images
 from lit_vlr_callbacks.isolation import isolated_loss
 from lit_vlr_callbacks.training.base import Turn
 from lit_vlr_callbacks.training.standard import Standard
@@ -73,13 +73,13 @@ class FGSMRS(Standard):
         self.turns += 1
         loss = super().before_step(turn)
         if watched:
-            self._watch(turn, turn.batch[turn.image_key])
+            self._watch(turn, read_images(turn.batch, turn.image_key, half=True))
         return loss
 
     def _watch(self, turn: Turn, attacked: Tensor) -> None:
         pgd = PGD(turn.attack.perturbation, steps=self.watch_steps)
         generator = torch.Generator().manual_seed(turn.number)
-        with isolated_loss(turn.pl_module, turn.batch, turn.images.device) as loss_fn:
+        with isolated_loss(turn.pl_module, turn.batch, turn.images.device, image_key=turn.image_key) as loss_fn:
             with torch.no_grad():
                 weak = float(per_sample_loss(loss_fn, attacked).mean())
             strong = float(pgd.attack(loss_fn, ordinary(turn.images), generator=generator).loss.mean())

@@ -103,11 +103,11 @@ class Free(Mode):
                 to_plain(self._kept[slot])  # fail now rather than when a checkpoint is saved
             elif self._restore(slot, turn.batch):
                 overwrite(turn.batch, self._kept[slot])
-                images = read_images(turn.batch, turn.image_key)
+                images = read_images(turn.batch, turn.image_key, half=turn.dtype is not None)
         turn = replace(turn, images=images)
         params = self._start(turn, slot)
         with torch.no_grad():
-            leaf = turn.attack.perturbation.apply(images, params)
+            leaf = turn.given(turn.attack.perturbation.apply(images, params))
         leaf.requires_grad_()
         write_images(turn.batch, turn.image_key, leaf)
         self._now = (turn, slot, params, leaf)
@@ -152,7 +152,7 @@ class Free(Mode):
         with torch.enable_grad():
             leaves = {name: value.detach().requires_grad_() for name, value in params.items()}
             perturbed = attack.perturbation.apply(turn.images, leaves)
-            found = torch.autograd.grad(perturbed, list(leaves.values()), leaf.grad)
+            found = torch.autograd.grad(perturbed, list(leaves.values()), leaf.grad.to(perturbed))
         leaf.grad = None
         # Overflow under a loss scale of fp16 counts as no gradient, as in PGD.
         gradient = {n: g.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0) for n, g in zip(leaves, found, strict=True)}

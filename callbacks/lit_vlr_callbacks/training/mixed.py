@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from lit_vlr_callbacks.batch import write_images
 from lit_vlr_callbacks.isolation import attack_batch
 from lit_vlr_callbacks.training.base import Mode, Turn
 
@@ -39,7 +38,7 @@ class Mixed(Mode):
         result = attack_batch(turn.pl_module, turn.batch, turn.attack, turn.image_key, turn.generator)
         rows = self._draw_rows(len(turn.images), turn.generator).to(turn.images.device)
         mixed = torch.where(rows.view(-1, 1, 1, 1), result.images, turn.images)
-        write_images(turn.batch, turn.image_key, mixed)
+        turn.write(mixed)
         return result.loss
 
     def _draw_rows(self, n: int, generator: torch.Generator) -> Tensor:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from lit_vlr_callbacks.batch import write_images
 from lit_vlr_callbacks.isolation import attack_batch
 from lit_vlr_callbacks.training.base import Mode, Turn
 
@@ -21,5 +20,5 @@ class Standard(Mode):
     def before_step(self, turn: Turn) -> Tensor:
         """Attack the batch."""
         result = attack_batch(turn.pl_module, turn.batch, turn.attack, turn.image_key, turn.generator)
-        write_images(turn.batch, turn.image_key, result.images)
+        turn.write(result.images)
         return result.loss

@@ -67,7 +67,7 @@ class TRADES(Mode):
     def before_step(self, turn: Turn) -> Tensor:
         """Search for the pictures that are answered most differently; the batch stays clean."""
         n = len(turn.images)
-        with isolated_logits(turn.pl_module, turn.batch, turn.images.device) as logits_fn:
+        with isolated_logits(turn.pl_module, turn.batch, turn.images.device, turn.image_key) as logits_fn:
             images = ordinary(turn.images)
             with torch.no_grad():
                 clean = logits_fn(images)
@@ -87,7 +87,7 @@ class TRADES(Mode):
         for pictures in (turn.images, attacked):
             # Both start from the same random state: the same dropout masks.
             with forked_random_state(turn.images.device), _running_statistics_kept(pl_module):
-                both.append(module.attack_logits(pictures, turn.batch))
+                both.append(module.attack_logits(turn.given(pictures), turn.batch))
         value = divergence(both[0], both[1], len(turn.images)).mean()
         pl_module.log("train/adversarial/divergence", value.detach(), batch_size=len(turn.images))
         return self.beta * value

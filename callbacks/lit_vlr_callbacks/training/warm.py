@@ -10,7 +10,6 @@ from torch import Tensor
 
 from lit_vlr_callbacks.attacks.base import Attack
 from lit_vlr_callbacks.attacks.pgd import PGD
-from lit_vlr_callbacks.batch import write_images
 from lit_vlr_callbacks.isolation import attack_batch
 from lit_vlr_callbacks.perturbations.base import Params
 from lit_vlr_callbacks.training.base import Mode, Turn
@@ -59,7 +58,7 @@ class Warm(Mode):
         attack = attack.starting_at(self._start(turn, attack))
         result = attack_batch(turn.pl_module, turn.batch, attack, turn.image_key, turn.generator)
         self.memory.write(turn, result.params)
-        write_images(turn.batch, turn.image_key, result.images)
+        turn.write(result.images)
         return result.loss
 
     def _start(self, turn: Turn, attack: PGD) -> Params:

@@ -11,6 +11,7 @@ from transformers import AutoConfig, AutoTokenizer
 from transformers.image_processing_base import ImageProcessingMixin
 
 from lit_vlr.errors import UserError
+from lit_vlr.models.hf.hub import read_config_dict, reading
 from lit_vlr.models.tiny import EMBEDDED, resolve
 
 
@@ -33,24 +34,29 @@ def read_config(name_or_path: str, model_types: Sequence[str], family: str) -> A
     path = resolve(name_or_path)
     if Path(path).is_dir() and not (Path(path) / "config.json").exists():
         raise UserError(f"Expected a checkpoint in {path} but it has no config.json; `name_or_path` is a model folder")
-    try:
-        config = AutoConfig.from_pretrained(path)
-    except (OSError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise UserError(
-            f"Expected a model at `name_or_path` {name_or_path!r} but it cannot be read: {reason}"
-        ) from error
-    if config.model_type not in model_types:
-        raise UserError(
-            f"Expected a {family} checkpoint but {name_or_path!r} is of type {config.model_type!r}; use that "
-            "family's class"
-        )
-    return config
+    kind = read_config_dict(name_or_path, path)["model_type"]
+    if kind not in model_types:
+        raise UserError(f"Expected a {family} checkpoint but {name_or_path!r} is of type {kind!r}; {_served_by(kind)}")
+    with reading(name_or_path):
+        return AutoConfig.from_pretrained(path)
+
+
+def _served_by(kind: str) -> str:
+    """Which family's class serves an architecture."""
+    from lit_vlr.models.hf.family import TransformersFamily  # it imports this module
+
+    kinds: list[Any] = [TransformersFamily]
+    for family in kinds:  # grows on the way
+        kinds += family.__subclasses__()
+        if kind in getattr(family, "model_types", ()):
+            return f"use {family.__module__.rsplit('.', 1)[0]}.{family.__name__}"
+    return "no family serves that architecture"
 
 
 def read_tokenizer(name_or_path: str) -> Any:  # noqa: ANN401
     """The checkpoint's tokenizer."""
-    return AutoTokenizer.from_pretrained(resolve(name_or_path))
+    with reading(name_or_path):
+        return AutoTokenizer.from_pretrained(resolve(name_or_path))
 
 
 def read_preprocessing(name_or_path: str) -> dict[str, Any]:

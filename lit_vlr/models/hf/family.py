@@ -225,8 +225,7 @@ class TransformersFamily(Layout):
     def describe(self) -> str:
         """Name, quantisation and adapters."""
         adapters = "no adapters" if self.lora is None else f"LoRA r={self.lora.r}{', vision too' * self.lora.vision}"
-        held = f"{self.quantization.quant_type}" if self.quantization.bits == 4 else "unquantised"
-        return f"{type(self).__name__} {self.name_or_path} ({held}; {adapters})"
+        return f"{type(self).__name__} {self.name_or_path} ({self.quantization.describe()}; {adapters})"
 
     def save_adapter(self, folder: str) -> None:
         """Write the PEFT folder, with the tokenizer beside it."""

@@ -16,6 +16,7 @@ from lit_vlr_callbacks.attacks import (
     FGSM,
     PGD,
     Attack,
+    EachTarget,
     Ensemble,
     LogitsLoss,
     RandomSearch,
@@ -25,6 +26,8 @@ from lit_vlr_callbacks.attacks import (
     Universal,
     dlr,
     margin,
+    ranked_targets,
+    targeted_margin,
     wrong_first,
 )
 from lit_vlr_callbacks.attacks.apgd import _checkpoints
@@ -397,3 +400,50 @@ def test_bad_pictures_and_losses(attack: Attack) -> None:
 def test_bad_settings(make: Callable[[], object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         make()
+
+
+# --- a search for each target
+
+
+@pytest.mark.parametrize("k", [1, 3, None])
+def test_each_target_equals_one_search_a_target(digits: Digits, k: int | None) -> None:
+    """From the picture itself, where no random start differs: side by side is as one after the other."""
+    search = APGD(Linf(EPS), steps=4, random_start=False)
+    loss = attacked(digits)
+    found = EachTarget(search, k).attack(loss, digits.images)
+    aims = ranked_targets(digits.net(digits.images), digits.labels)[:, :k]
+    losses = torch.stack(
+        [search.attack(loss.using(targeted_margin, aims[:, i]), digits.images).loss for i in range(aims.shape[1])]
+    )
+    torch.testing.assert_close(found.loss, losses.amax(0), atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(loss(found.images), margin(digits.net(found.images), digits.labels))
+    assert (loss(found.images) >= found.loss - 1e-4).all()  # another class than the target may lead by more
+    assert (found.passes == 1 + aims.shape[1] * 5).all()
+    assert found.trace is not None
+    assert torch.equal(found.trace[-1], found.loss)
+    assert (found.images - digits.images).abs().max() <= EPS
+
+
+def test_each_target_in_an_ensemble_counts_every_row_and_breaks_no_fewer(digits: Digits) -> None:
+    seen: list[int] = []
+    handle = digits.net.register_forward_hook(lambda module, given, output: seen.append(len(output)))
+    aimed = APGD(Linf(EPS), steps=5, success_loss=0.0, early_stop=True)
+    ensemble = Ensemble(Linf(EPS), [FGSM(Linf(EPS), success_loss=0.0), EachTarget(aimed)], success_loss=0.0)
+    loss = attacked(digits)
+    found = ensemble.attack(loss, digits.images)
+    handle.remove()
+    assert found.total_passes == sum(seen)
+    alone = Ensemble(Linf(EPS), [FGSM(Linf(EPS), success_loss=0.0)], success_loss=0.0).attack(loss, digits.images)
+    assert found.success.sum() > alone.success.sum()
+    assert (found.success == (loss(found.images) > 0)).all()
+
+
+def test_each_target_needs_a_classifier(digits: Digits) -> None:
+    with pytest.raises(TypeError, match="a LogitsLoss, whose classes are the targets, but got function"):
+        EachTarget(FGSM(Linf(EPS))).attack(lambda x: x.sum((1, 2, 3)), digits.images)
+    with pytest.raises(ValueError, match="`targets` of at least 1 but got 0"):
+        EachTarget(FGSM(Linf(EPS)), 0)
+    one = EachTarget(PGD(Linf(EPS), steps=7)).one_step()
+    assert isinstance(one, EachTarget)
+    assert one.search.steps == 1
+    assert EachTarget(FGSM(Linf(EPS))).scaled(0.5).search.perturbation.eps == EPS / 2

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor
 
+import lit_vlr_callbacks.perturbations as exported
 from lit_vlr_callbacks.perturbations import (
     L0,
     L1,
@@ -38,6 +42,7 @@ from lit_vlr_callbacks.perturbations import (
     Translate,
     Typographic,
 )
+from tests._tiny import ROOT
 
 SHAPE = (3, 9, 12)  # not square: an (H, W) mix-up must show
 
@@ -92,6 +97,34 @@ DIFFERENTIABLE = [
     *NORMS_AND_COLOUR,
 ]
 ALL = [*DIFFERENTIABLE, *PLACES, *SEARCHED]
+
+
+EXPORTED = {
+    name: kind
+    for name in exported.__all__
+    if isinstance(kind := getattr(exported, name), type) and issubclass(kind, Perturbation) and kind is not Perturbation
+}
+
+
+def kinds(parameters: list[Any]) -> set[str]:
+    return {type(parameter.values[0]).__name__ for parameter in parameters}
+
+
+def test_no_exported_perturbation_is_left_out() -> None:
+    apart = {"Equalize"}  # needs pictures of 256 pixels: test_searched.py
+    assert kinds(ALL) | apart == set(EXPORTED)
+    claimed = {name for name, kind in EXPORTED.items() if kind.differentiable}
+    assert claimed == kinds(DIFFERENTIABLE) | {"L0"}  # L0's gradient is that of the plain sum: test_norm_balls.py
+    assert not claimed & (kinds(SEARCHED) | apart)
+
+
+def test_the_documentation_lists_each_with_its_flag() -> None:
+    text = (ROOT / "docs/attacks.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| `(\w+)` \| [^|]+ \| (yes|searched|if all parts)[^|]* \|$", text, re.MULTILINE))
+    assert rows.pop("Compose") == "if all parts"
+    assert {name: kind == "yes" for name, kind in rows.items()} == {
+        name: kind.differentiable for name, kind in EXPORTED.items() if name != "Compose"
+    }
 
 
 def pictures(n: int = 5, seed: int = 0, dtype: torch.dtype = torch.float32) -> Tensor:

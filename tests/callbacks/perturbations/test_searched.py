@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import io
-import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image, ImageOps
+from PIL import Image, ImageDraw, ImageFont, ImageOps
 from torch import Tensor
 
 from lit_vlr_callbacks.attacks import FGSM, PGD, RandomSearch
@@ -22,7 +22,9 @@ from lit_vlr_callbacks.perturbations import (
     Saturation,
     Solarize,
     Typographic,
+    glyphs,
 )
+from scripts.glyphs import draw
 from tests.callbacks.perturbations.test_every_perturbation import SEARCHED
 
 EVERY = [*SEARCHED, pytest.param(Equalize(), id="equalize")]
@@ -275,11 +277,20 @@ def test_text_survives_inference_mode() -> None:
     assert images.grad is not None
 
 
-def test_without_pillow_the_error_says_what_to_install(monkeypatch) -> None:
-    monkeypatch.setitem(sys.modules, "PIL", None)
-    threat = Typographic(["nopillow"])
-    with pytest.raises(ImportError, match="Pillow, which draws the letters of Typographic; pip install pillow"):
-        threat.apply(torch.full((1, 3, 32, 64), 0.5), text())
+def test_the_letters_are_those_of_the_font() -> None:
+    """The file is what its script draws; and a word is the font's own line, Pillow being the oracle."""
+    with np.load(Path(glyphs.__file__).with_name("glyphs.npz")) as file:
+        for name, array in draw().items():
+            assert (file[name] == array).all()
+    font = ImageFont.load_default(glyphs.EM)
+    for word in ("cat", "Hg", "yes!", "f(x) = 3"):
+        line = Image.new("L", (1000, 120))
+        ImageDraw.Draw(line).text((40, 10), word, fill=255, font=font, features=None)
+        pixels = np.asarray(line, dtype=np.float32) / 255
+        pixels = pixels[pixels.any(1)][:, slice(*(pixels.any(0).nonzero()[0][[0, -1]] + [0, 1]))]
+        found = glyphs._ink(word)
+        assert abs(found.shape[1] - pixels.shape[1]) <= len(word)  # kerning and fractions of a pixel
+        assert found.mean() == pytest.approx(pixels.mean(), rel=0.1)
 
 
 @pytest.mark.parametrize(
@@ -296,7 +307,8 @@ def test_without_pillow_the_error_says_what_to_install(monkeypatch) -> None:
         (lambda: Typographic([]), r"a list of words to write but got \[\]; give at least one"),
         (lambda: Typographic("cat"), "a list of words to write but got 'cat'"),
         (lambda: Typographic(["cat", " "]), "none empty"),
-        (lambda: Typographic(["猫"]), "words of ASCII letters but got .* font has few others"),
+        (lambda: Typographic(["a\tb"]), "words of printable ASCII"),
+        (lambda: Typographic(["猫"]), "words of printable ASCII but got .* the font has no others"),
         (lambda: Typographic(["cat"], 0.5, 0.2), "sizes 0 < low <= high <= 1 but got 0.5 and 0.2"),
         (lambda: Typographic(["cat"], opacity=2), r"`opacity` in \[0, 1\] but got 2"),
     ],

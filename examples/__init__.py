@@ -1,0 +1,1 @@
+"""Uses of the callbacks outside of lit_vlr."""
