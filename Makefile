@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/.installed
 
 .PHONY: demo test lint types wheel results modes example base-model clean
 .PHONY: bench-abstainer bench-attacks bench-aurc bench-families bench-files bench-guarantee bench-memory
-.PHONY: bench-perturbations bench-training bench-vqa
+.PHONY: bench-perturbations bench-reading bench-training bench-vqa
 
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -66,6 +66,9 @@ bench-memory: $(INSTALLED)      ## peak memory and time of a QLoRA step beside p
 
 bench-perturbations: $(INSTALLED)   ## time of every perturbation, forward and backward
 	$(BIN)/python -m benchmarks.perturbation_cost
+
+bench-reading: $(INSTALLED)     ## time and memory of reading 214,354 VQAv2-shaped questions with their answers
+	$(BIN)/python -m benchmarks.reading_speed
 
 bench-training: $(INSTALLED)    ## time of a training step in each mode beside a clean step
 	$(BIN)/python -m benchmarks.adversarial_cost

@@ -12,6 +12,8 @@ __version__ = "0.1.0"
 
 _WHERE = {
     "SelectiveVLM": "lit_vlr.module",
+    "BenchmarkDataModule": "lit_vlr.benchmark_datamodule",
+    "OKVQADataModule": "lit_vlr.official_datamodules",
     "ScenesDataModule": "lit_vlr.datamodule",
     "build_report": "lit_vlr.report",
     "Batch": "lit_vlr.types",

@@ -16,9 +16,9 @@ from torch import Tensor
 
 from lit_vlr.confidence import Confidence
 from lit_vlr.errors import UserError
-from lit_vlr.functional import vqa_accuracy
 from lit_vlr.functional._vqa_normalization import VQADialect
 from lit_vlr.models.base import ModelFamily
+from lit_vlr.tasks import score_answer
 from lit_vlr.types import Batch, Sample
 from lit_vlr_callbacks import Candidates
 
@@ -71,9 +71,7 @@ def answer_candidates(
         said = [tuple(family.answer_tokens(text)[:max_new_tokens]) for text in _common(sample)]
         distinct = list(dict.fromkeys([*own[row * ALTERNATIVES : (row + 1) * ALTERNATIVES], *said]))
         answers.append(distinct)
-        correctness.append(
-            [vqa_accuracy(family.answer_text(tokens), sample.answers, dialect=dialect) for tokens in distinct]
-        )
+        correctness.append([_worth(family.answer_text(tokens), sample, dialect) for tokens in distinct])
 
     def score(images: Tensor) -> Tensor:
         return confidence.candidate_scores(family, batch.with_images(images), answers)
@@ -85,6 +83,13 @@ def answer_candidates(
         threshold=_log(threshold),
         given=torch.zeros(len(batch), dtype=torch.long, device=device),
     )
+
+
+def _worth(text: str, sample: Sample, dialect: VQADialect) -> float:
+    worth = score_answer(text, sample, dialect)
+    if worth is None:
+        raise UserError(f"Expected answers that can be scored one by one but those to {sample.uid} cannot")
+    return worth
 
 
 def _common(sample: Sample) -> list[str]:

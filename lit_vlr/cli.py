@@ -21,6 +21,8 @@ _USAGE = """lit-vlr: selective prediction of vision-language models, in domain, 
   lit-vlr score    --predictions FILE [FILE ...] [--threshold FILE] [--json]
                                         every selective metric, with intervals and paired differences
   lit-vlr report   RUN ... [--out FILE] one report of several runs
+  lit-vlr data     check | download | export | shard ...
+                                        look at a set, fetch it, hand answers in, cut it into shards
   lit-vlr export   --checkpoint FILE --out DIR [--dtype D] [--adapter-only]
                                         a folder for plain transformers, adapters merged exactly; or for plain peft
   lit-vlr ask      --checkpoint FILE --image FILE --question TEXT [--threshold FILE]
@@ -51,6 +53,7 @@ def _verb(name: str) -> Callable[[list[str]], None]:
     own: dict[str, Callable[[list[str]], None]] = {
         "ask": _ask,
         "calibrate": _calibrate,
+        "data": _data,
         "export": _export,
         "report": _report,
         "score": _score,
@@ -87,6 +90,12 @@ def _calibrate(args: list[str]) -> None:
     from lit_vlr.verbs.calibrate import main as calibrate
 
     calibrate(args[1:])
+
+
+def _data(args: list[str]) -> None:
+    from lit_vlr.verbs.data import main as data
+
+    data(args[1:])
 
 
 def _export(args: list[str]) -> None:

@@ -2,44 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from lightning.pytorch import LightningDataModule
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset
 
+from lit_vlr.data.loading import Target, TaskCollate
+from lit_vlr.data.order import ResumableSampler
 from lit_vlr.data.scenes import OOD_SPLITS, Split, make_sample
-from lit_vlr.data.targets import majority, sampled
 from lit_vlr.errors import UserError
 from lit_vlr.types import Batch, Sample
-
-Collate = Callable[[Sequence[Sample], Sequence[str]], Batch]
-
-
-class ResumableSampler(Sampler[int]):
-    """Training order as a pure function of (seed, batches completed): nothing to save, nothing to restore.
-
-    Lightning starts a resumed epoch at its first batch unless the loader can go on by itself; this one asks how far the
-    run is whenever it is iterated, so that a run resumed in the middle of an epoch sees what it would have seen.
-
-    Args:
-        n: number of samples.
-        batch_size: rows a batch.
-        seed: of the permutations, one an epoch.
-        completed: training batches done since the run began.
-    """
-
-    def __init__(self, n: int, batch_size: int, seed: int, completed: Callable[[], int]) -> None:
-        self.n, self.batch_size, self.seed, self.completed = n, batch_size, seed, completed
-
-    def __iter__(self) -> Iterator[int]:
-        epoch, batches = divmod(self.completed(), -(-self.n // self.batch_size))
-        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + epoch)
-        return iter(torch.randperm(self.n, generator=generator)[batches * self.batch_size :].tolist())
-
-    def __len__(self) -> int:
-        return self.n
 
 
 class ScenesDataset(Dataset[Sample]):
@@ -55,17 +28,6 @@ class ScenesDataset(Dataset[Sample]):
         if not 0 <= index < self.n:
             raise IndexError(index)
         return make_sample(self.split, index, self.seed)
-
-
-class _TargetCollate:
-    """Chooses each row's training answer and hands over to the family; picklable, for workers."""
-
-    def __init__(self, collate: Collate, target: Literal["majority", "sampled"], seed: int) -> None:
-        self.collate, self.target, self.seed = collate, target, seed
-
-    def __call__(self, samples: Sequence[Sample]) -> Batch:
-        choose = majority if self.target == "majority" else lambda s: sampled(s, self.seed)
-        return self.collate(samples, [choose(s) for s in samples])
 
 
 class ScenesDataModule(LightningDataModule):
@@ -97,7 +59,7 @@ class ScenesDataModule(LightningDataModule):
         ood_size: int = 250,
         batch_size: int = 32,
         eval_batch_size: int = 64,
-        target: Literal["majority", "sampled"] = "majority",
+        target: Target = "majority",
         num_workers: int = 0,
         data_seed: int = 0,
         order_seed: int = 0,
@@ -115,7 +77,7 @@ class ScenesDataModule(LightningDataModule):
         self.sizes = sizes
         self.ood_size = ood_size
         self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
-        self.target: Literal["majority", "sampled"] = target
+        self.target: Target = target
         self.num_workers = num_workers
         self.data_seed, self.order_seed = data_seed, order_seed
 
@@ -160,7 +122,7 @@ class ScenesDataModule(LightningDataModule):
         return DataLoader(
             dataset,  # type: ignore[arg-type]  # the collate function turns Samples into a Batch
             batch_size=batch_size or self.eval_batch_size,
-            collate_fn=_TargetCollate(family.collate, self.target, self.order_seed),
+            collate_fn=TaskCollate(family.collate, self.target, self.order_seed),
             num_workers=self.num_workers,
             # A private generator: the workers' base seed is not drawn from the global stream.
             generator=torch.Generator().manual_seed(self.order_seed),

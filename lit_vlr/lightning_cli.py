@@ -18,6 +18,8 @@ from rich.console import Console
 from rich.table import Column, Table
 from torch import Tensor
 
+from lit_vlr.benchmark_datamodule import BenchmarkDataModule
+from lit_vlr.benchmark_table import benchmark_row, print_rows, write_table
 from lit_vlr.checkpoints import read_checkpoint
 from lit_vlr.errors import ConfigError, UserError
 from lit_vlr.module import SelectiveVLM
@@ -137,10 +139,25 @@ class VLRCLI(LightningCLI):
         from lit_vlr.report import build_report
 
         root = Path(self.trainer.default_root_dir)
-        if self.trainer.is_global_zero:
+        if self.trainer.is_global_zero and not self._benchmarks(root):
             print_table(self.trainer.callback_metrics)
         if self.trainer.is_global_zero and (root / "predictions").is_dir():
             print(f"predictions: {root / 'predictions'}\nreport: {build_report([root], root / 'report.html')}")
+
+    def _benchmarks(self, root: Path) -> bool:
+        """Print and write the table of benchmarks; False if none were tested, or their answers were not written."""
+        data = self.datamodule
+        if not isinstance(data, BenchmarkDataModule) or not (root / "predictions").is_dir():
+            return False
+        dialect = self.model.dialect
+        rows = [
+            benchmark_row(root / "predictions" / f"{name}.jsonl", name, data.sets[f"test/{name}"], dialect)
+            for name in data.test_names
+        ]
+        print_rows(rows)
+        write_table(rows, root / "benchmarks.json", dialect)
+        print(f"benchmarks: {root / 'benchmarks.json'}")
+        return True
 
 
 def print_table(metrics: Mapping[str, Tensor]) -> None:

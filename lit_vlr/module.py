@@ -15,14 +15,16 @@ from lit_vlr.calibration import Calibrator
 from lit_vlr.candidates import answer_candidates
 from lit_vlr.confidence import Confidence, SequenceProbability
 from lit_vlr.errors import CheckpointError, UserError
-from lit_vlr.functional import vqa_accuracy
 from lit_vlr.metrics import AUGRC, AURC, CoverageAtRisk
 from lit_vlr.models.base import ModelFamily
 from lit_vlr.objectives.base import Objective
 from lit_vlr.objectives.tokens import answer_cross_entropy
 from lit_vlr.optim import Optimisation, build_optimizer
+from lit_vlr.options import choose_options, is_chosen
+from lit_vlr.tasks import answer_limits, score_answer
 from lit_vlr.types import Batch, Prediction
 from lit_vlr_callbacks import Candidates
+from lit_vlr_callbacks.batch import select_rows
 
 Dialect = Literal["no_skip", "official", "evalai", "pre2021"]
 Answers = dict[str, list[Prediction]]
@@ -38,7 +40,7 @@ class SelectiveVLM(LightningModule):
         family: the model.
         objective: what is minimised.
         optimisation: optimiser and schedule.
-        max_new_tokens: bound on a generated answer.
+        max_new_tokens: bound on a generated answer, where the sample's task does not bring its own.
         dialect: of VQA accuracy; see `lit_vlr.functional.vqa_accuracy`.
         max_risk: the risk that validation reports coverage at.
         confidence: how sure an answer is; None is `SequenceProbability`. Validation, test, predict and ask all use it.
@@ -135,7 +137,8 @@ class SelectiveVLM(LightningModule):
         """What it may answer, for attacks on its abstention; see `lit_vlr_callbacks.SupportsAbstentionAttack`."""
         least = float(self.threshold) if threshold is None else threshold
         asked = batch.with_images(images)
-        return answer_candidates(self.family, self.confidence, asked, self.max_new_tokens, self.dialect, least)
+        limit = max(answer_limits(batch.samples, self.max_new_tokens))
+        return answer_candidates(self.family, self.confidence, asked, limit, self.dialect, least)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """One step; the only place where per-sample losses are reduced."""
@@ -146,11 +149,36 @@ class SelectiveVLM(LightningModule):
     def answer(self, batch: Batch) -> list[Prediction]:
         """Generate, score and decide, for each row.
 
+        Rows whose tasks bound answers differently are generated apart, so that no row's answer is cut, or goes on,
+        because of its neighbours; so are rows whose options are chosen by likelihood.
+
         Raises:
-            UserError: if a confidence is NaN, which would never be below the threshold.
+            UserError: if a confidence is NaN, which would never be below the threshold; or if options are chosen by
+                likelihood and the confidence is about generated answers.
         """
-        generated = self.family.generate(batch, self.max_new_tokens)
-        confidence = self.confidence(generated, self.family, batch, self.max_new_tokens).double().cpu()
+        limits = answer_limits(batch.samples, self.max_new_tokens)
+        ways = list(zip(limits, map(is_chosen, batch.samples), strict=True))
+        if len(set(ways)) == 1:
+            return self._answer(batch, *ways[0])
+        answers: dict[int, Prediction] = {}
+        for way in sorted(set(ways)):
+            rows = [row for row, other in enumerate(ways) if other == way]
+            part = select_rows(batch, torch.tensor(rows), len(batch))
+            answers |= zip(rows, self._answer(part, *way), strict=True)
+        return [answers[row] for row in range(len(batch))]
+
+    def _answer(self, batch: Batch, max_new_tokens: int, choose: bool) -> list[Prediction]:
+        if choose:
+            if not isinstance(self.confidence, SequenceProbability):
+                raise UserError(
+                    f"Expected the confidence SequenceProbability() for {batch.samples[0].uid}, whose options are "
+                    f"chosen by likelihood, but got {self.score_name}; use it, or `choose: words`"
+                )
+            texts, confidence = choose_options(self.family, batch)
+        else:
+            generated = self.family.generate(batch, max_new_tokens)
+            confidence = self.confidence(generated, self.family, batch, max_new_tokens).double().cpu()
+            texts = generated.texts
         if bool(confidence.isnan().any()):
             uid = batch.samples[int(confidence.isnan().int().argmax())].uid
             raise UserError(
@@ -168,18 +196,23 @@ class SelectiveVLM(LightningModule):
                 answer=text,
                 confidence=float(confidence[i]),
                 abstained=bool(abstained[i]),
-                accuracy=vqa_accuracy(text, sample.answers, dialect=self.dialect) if sample.answers else None,
+                accuracy=score_answer(text, sample, self.dialect),
                 answers=sample.answers,
                 metadata=sample.metadata,
                 calibrated=calibrated[i],
             )
-            for i, (sample, text) in enumerate(zip(batch.samples, generated.texts, strict=True))
+            for i, (sample, text) in enumerate(zip(batch.samples, texts, strict=True))
         ]
 
     def validation_step(self, batch: Batch, batch_idx: int) -> Answers:
         """Loss, answers, selective metrics."""
         loss = self.objective(self.family(batch), batch).mean()
         predictions = self.answer(batch)
+        if unscored := [p.uid for p in predictions if p.accuracy is None]:
+            raise UserError(
+                f"Expected answers that can be scored one by one but that to {unscored[0]} cannot; validate on a "
+                "labelled split of a benchmark with an accuracy"
+            )
         correctness = torch.tensor([p.accuracy for p in predictions], dtype=torch.float64)
         confidence = torch.tensor([p.confidence for p in predictions], dtype=torch.float64)
         self.selective.update(confidence=confidence, correctness=correctness)

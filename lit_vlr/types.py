@@ -1,4 +1,4 @@
-"""The four records that travel through the package: Sample -> Batch -> VLMOutput -> Prediction.
+"""The records that travel through the package: Sample (with its Task) -> Batch -> VLMOutput -> Prediction.
 
 Shape suffixes used across the package: B samples, T tokens, N answer tokens of the whole batch, V vocabulary,
 D hidden size, H and W pixels.
@@ -6,17 +6,70 @@ D hidden size, H and W pixels.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, TypeAlias
+from string import ascii_uppercase
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 import torch
 from torch import Tensor
 
-ImageRef: TypeAlias = Path | np.ndarray
-"""A picture as a file, or as an array (H, W, 3) of uint8. Never a URL."""
+if TYPE_CHECKING:  # these records import torch and nothing of the package
+    from lit_vlr.functional._vqa_normalization import VQADialect
+
+
+@runtime_checkable
+class PictureSource(Protocol):
+    """A picture that is made or fetched when it is needed; small to pickle, so that workers can be sent it."""
+
+    def pixels(self, uid: str) -> np.ndarray:
+        """The picture as (H, W, 3) of uint8, the same at each call; ``uid`` is whose it is, for errors."""
+
+
+ImageRef: TypeAlias = Path | np.ndarray | PictureSource
+"""A picture as a file, as an array (H, W, 3) of uint8, or as what makes one. Never a URL."""
+Box: TypeAlias = tuple[float, float, float, float]
+"""Corners (x1, y1, x2, y2) in pixels of the picture, x1 < x2 and y1 < y2."""
+
+
+class AnswerMetric(ABC):
+    """What an answer is worth; see `lit_vlr.tasks`."""
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """What tables call it."""
+
+    @abstractmethod
+    def score(self, answer: str, sample: Sample, dialect: VQADialect) -> float | None:
+        """The worth of one answer in [0, 1]; None where one answer alone has none, or the sample has no labels."""
+
+    def labelled(self, sample: Sample) -> bool:
+        """Whether there is something to compare an answer with."""
+        return bool(sample.answers)
+
+    @abstractmethod
+    def summary(self, answers: Sequence[str], samples: Sequence[Sample], dialect: VQADialect) -> dict[str, float]:
+        """The benchmark's own figures for answers to a whole labelled set, in row order."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """How a benchmark asks and scores.
+
+    Attributes:
+        metric: what an answer is worth.
+        prompt: the text around the question, in which ``{question}`` and ``{options}`` stand for the sample's; the
+            family puts its own template, with the picture, around all of it.
+        max_new_tokens: bound on a generated answer.
+    """
+
+    metric: AnswerMetric
+    prompt: str = "{question}"
+    max_new_tokens: int = 10
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,6 +83,10 @@ class Sample:
         question: the question as asked.
         answers: what the annotators said, in their order; empty where the split has no labels.
         metadata: whatever else the benchmark says of the sample (``question_type``, …); JSON-serialisable.
+        choices: options of a multiple-choice question, A first; ``answers`` then holds the letter of the right one.
+        box: the region that is asked for, where there is one.
+        task: how the sample is asked and scored; None is VQA accuracy and the module's own settings.
+        image_source: within which ``image_id`` says which picture it is (``coco``, …); empty where that is not known.
     """
 
     uid: str
@@ -38,6 +95,36 @@ class Sample:
     question: str
     answers: tuple[str, ...] = ()
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    choices: tuple[str, ...] = ()
+    box: Box | None = None
+    task: Task | None = None
+    image_source: str = ""
+
+    @property
+    def asked(self) -> str:
+        r"""The question in the words of its task, with its options.
+
+        >>> asks = Task(metric=None, prompt="{question}\n{options}\nLetter:")
+        >>> print(Sample("u", Path("i"), "i", "What {colour}?", choices=("red", "blue"), task=asks).asked)
+        What {colour}?
+        A. red
+        B. blue
+        Letter:
+        """
+        if self.task is None:
+            return self.question
+        options = "\n".join(f"{letter}. {text}" for letter, text in zip(ascii_uppercase, self.choices, strict=False))
+        before, _, after = self.task.prompt.partition("{question}")  # not `format`: a question may hold braces
+        return before.replace("{options}", options) + self.question + after.replace("{options}", options)
+
+    def as_asked(self) -> Sample:
+        """The same sample with `asked` as its question: what families lay out, scores ask about and predictions keep.
+
+        Doing it twice changes nothing.
+        """
+        if self.task is None or self.task.prompt == "{question}":
+            return self
+        return replace(self, question=self.asked, task=replace(self.task, prompt="{question}"))
 
 
 @dataclass
@@ -92,15 +179,21 @@ class Batch:
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Batch:
         """Move every tensor; Lightning calls this instead of walking the record."""
+        return self._with_tensors(lambda tensor: tensor.to(device, non_blocking=non_blocking))
 
-        def move(value: Any) -> Any:  # noqa: ANN401
+    def pin_memory(self) -> Batch:
+        """Every tensor in page-locked memory; a DataLoader calls this, and pins nothing of a record without it."""
+        return self._with_tensors(lambda tensor: tensor.pin_memory())
+
+    def _with_tensors(self, change: Callable[[Tensor], Tensor]) -> Batch:
+        def changed(value: Any) -> Any:  # noqa: ANN401
             if isinstance(value, Tensor):
-                return value.to(device, non_blocking=non_blocking)
+                return change(value)
             if isinstance(value, list):
-                return [move(v) for v in value]
+                return [changed(v) for v in value]
             return value
 
-        return replace(self, **{f.name: move(getattr(self, f.name)) for f in fields(self)})
+        return replace(self, **{f.name: changed(getattr(self, f.name)) for f in fields(self)})
 
 
 @dataclass(frozen=True)

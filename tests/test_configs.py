@@ -5,17 +5,19 @@ from __future__ import annotations
 import inspect
 import socket
 from dataclasses import fields
+from itertools import product
 from pathlib import Path
 
 import pytest
 import torch
 import yaml
 from jsonargparse import ArgumentParser
-from lightning.pytorch import Callback
+from lightning.pytorch import Callback, LightningDataModule
 
 import lit_vlr.confidence
 import lit_vlr.models
 import lit_vlr.objectives
+from lit_vlr.data.derived import Corrupted
 from lit_vlr.lightning_cli import VLRCLI
 from lit_vlr.models import ModelFamily, Sampling
 from lit_vlr.module import SelectiveVLM
@@ -47,6 +49,25 @@ def test_the_main_job_parses_for_every_verb(verb: str) -> None:
     config = parse(verb, MAIN_JOB).config[verb]
     assert config.model.family.class_path == "lit_vlr.models.Llava"
     assert "lit_vlr_callbacks.AdversarialTraining" in [c.class_path for c in config.trainer.callbacks]
+
+
+@pytest.mark.parametrize("verb", ["fit", "test"])
+@pytest.mark.parametrize("name", KINDS["data"])
+def test_data_files_parse_with_the_main_job(verb: str, name: str) -> None:
+    data = parse(verb, (*(name if part == "data/scenes" else part for part in MAIN_JOB),)).config[verb].data
+    assert data.class_path.rpartition(".")[2].endswith("DataModule")
+
+
+def test_the_out_of_domain_suite_names_every_kind_of_set() -> None:
+    given = yaml.safe_load((CONFIGS / "data/ood_okvqa.yaml").read_text())["data"]
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_argument("--data", type=LightningDataModule)
+    made = parser.instantiate(parser.parse_object({"data": given})).data
+    kinds = {name.split("_")[0] for name in made.test_names}
+    assert kinds == {"okvqa", "near", "far", "adversarial", "mixture", "abstention"}
+    corrupted = {(s.corruption, s.severity) for s in made.test_sources.values() if isinstance(s, Corrupted)}
+    assert corrupted == set(product(("gaussian_noise", "motion_blur", "fog", "jpeg", "contrast"), (1, 3, 5)))
+    assert (made.allow_overlap, str(made.train_source)) == ([], "okvqa/train2014")
 
 
 # Every file of every kind, each with changing partners: all combinations would be thousands.

@@ -2,79 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 import torch
-from lightning.pytorch import LightningModule, Trainer
-from torch import Tensor
+from lightning.pytorch import Trainer
 
 from lit_vlr.data.images import load_image
+from lit_vlr.data.order import ResumableSampler
 from lit_vlr.data.scenes import OOD_SPLITS, make_sample
 from lit_vlr.data.targets import majority, sampled
-from lit_vlr.datamodule import ResumableSampler, ScenesDataModule, ScenesDataset
+from lit_vlr.datamodule import ScenesDataModule, ScenesDataset
 from lit_vlr.errors import UserError
-from lit_vlr.types import Batch, Sample
+from tests._data import Progress, Standing, Watcher, uids
 
 SMALL = {"train_size": 10, "calibration_size": 5, "test_size": 6, "ood_size": 2, "batch_size": 4, "eval_batch_size": 4}
-
-
-class Pictures:
-    """A family as far as data goes: pictures and no text."""
-
-    def collate(self, samples: Sequence[Sample], targets: Sequence[str]) -> Batch:
-        images = torch.stack([load_image(sample.image, sample.uid) for sample in samples])
-        nothing = torch.zeros(len(samples), 1, dtype=torch.long)
-        return Batch(images, nothing, nothing, nothing, nothing, nothing, tuple(samples), tuple(targets))
-
-
-class Watcher(LightningModule):
-    """Writes down which samples it is trained on."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.family = Pictures()
-        self.weight = torch.nn.Parameter(torch.zeros(()))
-        self.seen: list[list[str]] = []
-
-    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        self.seen.append([sample.uid for sample in batch.samples])
-        return self.weight * batch.images.mean()
-
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        return torch.optim.SGD(self.parameters(), 0.1)
-
-
-@dataclass
-class Progress:
-    """What `ResumableSampler` asks a Trainer for: ``fit_loop.epoch_loop.batch_progress.total.processed``."""
-
-    processed: int = 0
-
-    @property
-    def fit_loop(self) -> Progress:
-        return self
-
-    epoch_loop = batch_progress = total = fit_loop
-
-
-@dataclass
-class Standing(Progress):
-    """A Trainer that does not train."""
-
-    lightning_module: Watcher = field(default_factory=Watcher)
 
 
 def data(processed: int = 0, **kwargs: Any) -> ScenesDataModule:
     made = ScenesDataModule(**{**SMALL, **kwargs})
     made.trainer = Standing(processed)
     return made
-
-
-def uids(batches: Sequence[Batch]) -> list[list[str]]:
-    return [[sample.uid for sample in batch.samples] for batch in batches]
 
 
 def order(completed: int, n: int = 10, batch_size: int = 4, seed: int = 0) -> list[int]:

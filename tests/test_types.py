@@ -6,6 +6,8 @@ import pickle
 
 import pytest
 import torch
+from torch import Tensor
+from torch.utils.data._utils.pin_memory import pin_memory
 
 from lit_vlr.types import Batch, Sample
 
@@ -46,3 +48,18 @@ def test_with_images_leaves_the_original(batch: Batch) -> None:
 
 def test_batches_pickle_for_workers(batch: Batch) -> None:
     assert pickle.loads(pickle.dumps(batch)).targets == ("a",)
+
+
+def test_pinning_reaches_every_tensor(batch: Batch, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A DataLoader pins what has this method; without a GPU there is no page-locked memory, so copies stand in."""
+    if not torch.cuda.is_available():
+        monkeypatch.setattr(Tensor, "pin_memory", Tensor.clone)
+    pinned = pin_memory(batch)
+    assert isinstance(pinned, Batch)
+    assert pinned.samples == batch.samples
+    for name in ("images", "input_ids", "attention_mask", "labels", "prompt_ids", "prompt_mask"):
+        before, after = (x if isinstance(x, list) else [x] for x in (batch[name], pinned[name]))
+        for old, new in zip(before, after, strict=True):
+            assert torch.equal(old, new)
+            assert old.data_ptr() != new.data_ptr()
+            assert new.is_pinned() == torch.cuda.is_available()

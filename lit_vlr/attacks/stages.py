@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from lit_vlr.errors import UserError
-from lit_vlr.functional import vqa_accuracy
 from lit_vlr.module import SelectiveVLM
+from lit_vlr.tasks import answer_limits, score_answer
 from lit_vlr.types import Batch, Sample
 from lit_vlr_callbacks.attacks import Attack, LossFn, Stage, TargetedLoss
 from lit_vlr_callbacks.batch import select_rows
@@ -104,9 +104,10 @@ class _Wrongness:
 
     @torch.no_grad()
     def __call__(self, images: Tensor) -> Tensor:
-        generated = self.module.family.generate(self.batch.with_images(images), self.module.max_new_tokens)
+        limit = max(answer_limits(self.batch.samples, self.module.max_new_tokens))
+        generated = self.module.family.generate(self.batch.with_images(images), limit)
         pairs = zip(generated.texts, self.batch.samples, strict=True)
-        right = [vqa_accuracy(text, sample.answers, dialect=self.module.dialect) for text, sample in pairs]
+        right = [score_answer(text, sample, self.module.dialect) or 0.0 for text, sample in pairs]
         return 1 - torch.tensor(right, device=images.device)
 
     def rows(self, index: Tensor) -> _Wrongness:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ def load_image(image: ImageRef, uid: str = "") -> Tensor:
     """Read a picture.
 
     Args:
-        image: a file, or an array (H, W, 3) of uint8.
+        image: a file, an array (H, W, 3) of uint8, or a `PictureSource`.
         uid: whose picture it is, for errors.
 
     Returns:
@@ -30,14 +31,20 @@ def load_image(image: ImageRef, uid: str = "") -> Tensor:
         ImageError: if the file is missing, damaged, no picture of the allowed formats, or larger than 50 megapixels;
             or the array is not (H, W, 3) of uint8. The message names the file.
     """
+    return torch.from_numpy(np.ascontiguousarray(load_pixels(image, uid))).permute(2, 0, 1).float().div(255)
+
+
+def load_pixels(image: ImageRef, uid: str = "") -> np.ndarray:
+    """What `load_image` reads, as (H, W, 3) of uint8; it raises the same."""
     if isinstance(image, Path):
-        image = _read(image, f" ({uid})" if uid else "")
-    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or image.size == 0:
+        return _read(image, f" ({uid})" if uid else "")
+    pixels = image if isinstance(image, np.ndarray) else image.pixels(uid)
+    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.size == 0:
         raise ImageError(
-            f"Expected a picture of {uid or 'a sample'} as (H, W, 3) uint8 but got {image.shape} {image.dtype}"
-            f"{_range(image)}; pass unnormalised 8-bit pixels"
+            f"Expected a picture of {uid or 'a sample'} as (H, W, 3) uint8 but got {pixels.shape} {pixels.dtype}"
+            f"{_range(pixels)}; pass unnormalised 8-bit pixels"
         )
-    return torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1).float().div(255)
+    return pixels
 
 
 def _range(array: np.ndarray) -> str:
@@ -47,16 +54,23 @@ def _range(array: np.ndarray) -> str:
 def _read(path: Path, whose: str) -> np.ndarray:
     if not path.is_file():
         raise ImageError(f"Expected a picture at {path}{whose} but there is no such file; check the path")
+    return _decode(path, f"{path}{whose}")
+
+
+def decode(content: bytes, name: str) -> np.ndarray:
+    """A picture out of an archive, under the same rules; ``name`` says in errors where it comes from."""
+    return _decode(BytesIO(content), name)
+
+
+def _decode(file: Path | BytesIO, name: str) -> np.ndarray:
     try:
-        with Image.open(path, formats=FORMATS) as opened:
+        with Image.open(file, formats=FORMATS) as opened:
             if opened.width * opened.height > MAX_PIXELS:  # before decoding: the header is enough to refuse a bomb
                 raise ImageError(
-                    f"Expected at most {MAX_PIXELS // 10**6} megapixels but {path}{whose} has {opened.size}; shrink it"
+                    f"Expected at most {MAX_PIXELS // 10**6} megapixels but {name} has {opened.size}; shrink it"
                 )
             if opened.mode in ("I", "F") or opened.mode.startswith("I;16"):  # Pillow would clip these to white
-                raise ImageError(
-                    f"Expected 8 bits a channel but {path}{whose} has mode {opened.mode}; convert it to 8 bits"
-                )
+                raise ImageError(f"Expected 8 bits a channel but {name} has mode {opened.mode}; convert it to 8 bits")
             opened.load()
             upright = ImageOps.exif_transpose(opened)
             if upright.has_transparency_data:
@@ -66,9 +80,9 @@ def _read(path: Path, whose: str) -> np.ndarray:
             return np.array(upright.convert("RGB"))
     except UnidentifiedImageError as error:
         raise ImageError(
-            f"Expected a picture ({', '.join(FORMATS)}) but {path}{whose} is none; convert or replace it"
+            f"Expected a picture ({', '.join(FORMATS)}) but {name} is none; convert or replace it"
         ) from error
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         if isinstance(error, ImageError):
             raise
-        raise ImageError(f"Expected a whole picture but {path}{whose} cannot be read: {error}; replace it") from error
+        raise ImageError(f"Expected a whole picture but {name} cannot be read: {error}; replace it") from error

@@ -111,12 +111,12 @@ MALFORMED = {
     "question twice": (
         Q,
         put(Q, 2, "question_id", value=2971475),
-        "entry 2, `question_id`: Expected each once but 2971475 is already entry 0; remove one",
+        "entry 2 .*, `question_id`: Expected each once but 2971475 is already entry 0; remove one",
     ),
-    "annotation twice": (A, put(A, 2, "question_id", value=3396761), "entry 2, `question_id`: Expected each once"),
+    "annotation twice": (A, put(A, 2, "question_id", value=3396761), "entry 2 .*, `question_id`: Expected each once"),
     "id as text": (Q, put(Q, 0, "question_id", value="1"), "entry 0, `question_id`: .* whole number .* but got '1'"),
     "id is true": (Q, put(Q, 0, "question_id", value=True), "entry 0, `question_id`: .* whole number .* but got True"),
-    "id is NaN": (Q, put(Q, 0, "question_id", value=float("nan")), "entry 0, `question_id`: .* but got nan"),
+    "id is NaN": (Q, put(Q, 0, "question_id", value=float("nan")), "entry 0: Expected finite numbers but got NaN"),
     "negative image": (Q, put(Q, 0, "image_id", value=-1), r"\(okvqa/val2014/2971475\), `image_id`: .* but got -1"),
     "other picture": (
         Q,

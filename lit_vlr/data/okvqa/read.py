@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from lit_vlr.data.errors import DataFormatError
-from lit_vlr.data.records import Record, quote, read_document
+from lit_vlr.data.records import Record, quote, some
+from lit_vlr.data.vqa_format import VQAFormat
 from lit_vlr.errors import UserError
-from lit_vlr.types import Sample
+from lit_vlr.types import Sample, Task
 
 COCO_PATTERN = "COCO_{split}_{image_id:012d}.jpg"
-N_ANSWERS = 10
 AnswerField = Literal["answer", "raw_answer"]
 
 
@@ -58,6 +56,9 @@ def read_okvqa(
     split: str,
     answer_field: AnswerField = "answer",
     image_pattern: str = COCO_PATTERN,
+    task: Task | None = None,
+    image_source: str = "",
+    require_ten: bool = False,
 ) -> list[Sample]:
     """Read one split.
 
@@ -69,6 +70,9 @@ def read_okvqa(
         split: second part of the uids, and what ``image_pattern`` may use; ``val2014``, say.
         answer_field: ``answer`` is stemmed, ``raw_answer`` is as typed.
         image_pattern: file name of a picture, a format string over ``split`` and ``image_id``.
+        task: how the samples are asked and scored.
+        image_source: within which image_ids say which picture it is; ``coco`` for the official files.
+        require_ten: refuse questions without exactly ten answers, instead of a warning.
 
     Returns:
         Samples in the order of the questions. ``metadata`` holds the name of the ``question_type``; where an annotation
@@ -82,97 +86,34 @@ def read_okvqa(
     """
     if answer_field not in get_args(AnswerField):
         raise UserError(f"Expected `answer_field` to be one of {get_args(AnswerField)} but got {answer_field!r}")
-    pictures = _Pictures(images, image_pattern, split)
-    prefix = f"{dataset}/{split}"
-    asked = _by_question(read_document(questions).records("questions"), prefix)
-    labels: dict[int, tuple[int, tuple[str, ...], dict[str, Any]]] = {}
-    if annotations is not None:
-        document = read_document(annotations)
-        names = document.mapping("question_types")
-        rows = _by_question(document.records("annotations"), prefix)
-        _same_ids(annotations, asked.keys(), rows.keys())
-        labels = {key: (row.integer("image_id"), *_label(row, names, answer_field)) for key, row in rows.items()}
-        _warn_unless_ten(annotations, {rows[key].uid: len(label[1]) for key, label in labels.items()})
-    samples = []
-    for key, row in asked.items():
-        image_id = row.integer("image_id")
-        labelled_id, answers, metadata = labels.get(key, (image_id, (), {}))
-        if labelled_id != image_id:
-            row.fail(
-                "image_id", f"Expected {labelled_id} as in {annotations} but got {image_id}; are both of one split?"
-            )
-        samples.append(
-            Sample(row.uid, pictures.path(row, image_id), str(image_id), row.text("question"), answers, metadata)
-        )
-    return samples
+    return VQAFormat(
+        prefix=f"{dataset}/{split}",
+        image_name=_namer(image_pattern, split),
+        answer_field=answer_field,
+        labels=_label,
+        annotation_fields=("question_type", "metadata"),
+        because="`image_pattern` leads",
+        task=task,
+        image_source=image_source,
+        require_ten=require_ten,
+    ).read(questions, annotations, images)
 
 
-class _Pictures:
-    """Where pictures are, and nowhere else: neither ``..`` nor an absolute path nor a link leads out of the folder."""
-
-    def __init__(self, folder: Path, pattern: str, split: str) -> None:
-        if not folder.is_dir():
-            raise UserError(f"Expected a folder of pictures at {folder} but there is none; check the path")
-        self.root, self.pattern, self.split = folder.resolve(), pattern, split
-        try:
-            pattern.format(split=split, image_id=0)
-        except (LookupError, ValueError, AttributeError) as error:
-            raise UserError(
-                f"Expected `image_pattern` as a format of `split` and `image_id` but got {pattern!r}; "
-                f"the official one is {COCO_PATTERN!r}"
-            ) from error
-
-    def path(self, row: Record, image_id: int) -> Path:
-        path = (self.root / self.pattern.format(split=self.split, image_id=image_id)).resolve()
-        if not path.is_relative_to(self.root):
-            row.fail("image_id", f"Expected a picture inside {self.root} but `image_pattern` leads to {path}")
-        return path
+def _namer(pattern: str, split: str) -> Callable[[int | str], str]:
+    try:
+        pattern.format(split=split, image_id=0)
+    except (LookupError, ValueError, AttributeError) as error:
+        raise UserError(
+            f"Expected `image_pattern` as a format of `split` and `image_id` but got {pattern!r}; "
+            f"the official one is {COCO_PATTERN!r}"
+        ) from error
+    return lambda image_id: pattern.format(split=split, image_id=image_id)
 
 
-def _by_question(rows: Iterable[Record], prefix: str) -> dict[int, Record]:
-    """Rows by question_id, in their order, with their uids."""
-    found: dict[int, Record] = {}
-    for row in rows:
-        key = row.integer("question_id")
-        if key in found:
-            row.fail("question_id", f"Expected each once but {key} is already entry {found[key].index}; remove one")
-        found[key] = row.named(f"{prefix}/{key}")
-    return found
-
-
-def _same_ids(annotations: Path, asked: Iterable[int], labelled: Iterable[int]) -> None:
-    only_asked, only_labelled = sorted(set(asked) - set(labelled)), sorted(set(labelled) - set(asked))
-    if only_asked or only_labelled:
-        sides = {"questions without annotation": only_asked, "annotations without question": only_labelled}
-        found = " and ".join(f"{len(ids)} {side} ({_some(ids)})" for side, ids in sides.items() if ids)
-        message = f"Expected one annotation a question but found {found}; take both files of one split"
-        raise DataFormatError(annotations, None, "", "question_id", message)
-
-
-def _some(things: list[Any]) -> str:
-    return ", ".join(map(str, things[:5])) + (", …" if len(things) > 5 else "")
-
-
-def _label(row: Record, names: dict[str, Any], answer_field: str) -> tuple[tuple[str, ...], dict[str, Any]]:
-    """Answers and metadata of an annotation."""
-    answers = []
-    for place, given in enumerate(row.records("answers")):
-        text = given.row.get(answer_field)
-        if not isinstance(text, str) or not text.strip():
-            row.fail(f"answers[{place}].{answer_field}", f"Expected text but got {quote(text)}; correct the entry")
-        answers.append(text)
+def _label(row: Record, document: Record) -> dict[str, Any]:
+    """The name of the kind of a question."""
+    names = document.mapping("question_types")
     code = row.text("question_type")
     if code not in names:
-        row.fail("question_type", f"Expected one of `question_types` ({_some(list(names))}) but got {quote(code)}")
-    metadata = row.mapping("metadata") if "metadata" in row.row else {"question_type": names[code]}
-    return tuple(answers), metadata
-
-
-def _warn_unless_ten(annotations: Path, counts: dict[str, int]) -> None:
-    odd = [f"{uid} ({n})" for uid, n in counts.items() if n != N_ANSWERS]
-    if odd:
-        warnings.warn(
-            f"{annotations}: expected {N_ANSWERS} answers a question but {len(odd)} of {len(counts)} have another "
-            f"number: {_some(odd)}; their soft accuracy is not comparable with published ones",
-            stacklevel=3,
-        )
+        row.fail("question_type", f"Expected one of `question_types` ({some(list(names))}) but got {quote(code)}")
+    return row.mapping("metadata") if "metadata" in row.row else {"question_type": names[code]}

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from lit_vlr.data.images import load_image
+from lit_vlr.data.images import load_image, load_pixels
 from lit_vlr.data.okvqa.read import OKVQAFiles
 from lit_vlr.data.staging import publish, refuse_existing, staging
 from lit_vlr.errors import UserError
@@ -94,7 +94,7 @@ def _pictures(samples: Sequence[Sample]) -> dict[int, ImageRef]:
 def _same(one: ImageRef, other: ImageRef) -> bool:
     if isinstance(one, Path) or isinstance(other, Path):
         return isinstance(one, Path) and isinstance(other, Path) and one == other
-    return np.array_equal(one, other)
+    return np.array_equal(load_pixels(one), load_pixels(other))
 
 
 def _suffix(pictures: dict[int, ImageRef]) -> str:
@@ -159,4 +159,4 @@ def _write_picture(picture: ImageRef, path: Path) -> None:
     if isinstance(picture, Path):
         shutil.copyfile(picture, path)
     else:
-        Image.fromarray(picture).save(path)
+        Image.fromarray(load_pixels(picture)).save(path)

@@ -1,0 +1,218 @@
+"""Every reader, on a small copy of the official files: what it reads, and that it scores as the benchmark does."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from copy import deepcopy
+from pathlib import Path
+
+import pytest
+
+from lit_vlr.data import benchmarks
+from lit_vlr.data.benchmarks import AOKVQA, MME, OCRVQA, TextVQA, VizWiz, VQAv2
+from lit_vlr.data.errors import DataFormatError
+from lit_vlr.data.source import Benchmark
+from lit_vlr.data.targets import majority
+from lit_vlr.errors import UserError
+from lit_vlr.tasks import score_answer, summarise
+from tests.datasets.benchmarks._layouts import LAYOUTS, Layout, build
+
+EACH = pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
+
+
+def test_every_benchmark_has_a_layout(tmp_path: Path) -> None:
+    made = {type(layout.make(tmp_path)) for layout in LAYOUTS.values()}
+    assert made == {getattr(benchmarks, name) for name in benchmarks.__all__} - {benchmarks.HubData}  # test_hub.py
+
+
+@EACH
+def test_reads_what_is_there(layout: Layout, tmp_path: Path) -> None:
+    made = build(layout, tmp_path)
+    samples = made.read()
+    assert tuple(s.uid for s in samples) == layout.uids
+    for sample in samples:
+        assert sample.question.strip()
+        assert sample.image_source in (made.image_source, "mine")
+        assert sample.task == made.task
+        assert isinstance(sample.image, Path)
+        assert sample.image.is_relative_to(tmp_path.resolve())
+        assert sample.question in sample.asked
+        json.dumps(dict(sample.metadata))
+        assert pickle.loads(pickle.dumps(sample)).asked == sample.asked  # workers are sent samples
+
+
+@EACH
+def test_scores_as_the_benchmark_does(layout: Layout, tmp_path: Path) -> None:
+    samples = build(layout, tmp_path).read()
+    worth = layout.worth or (1.0,) * len(samples)
+    scored = [score_answer(answer, sample, "no_skip") for answer, sample in zip(layout.right, samples, strict=True)]
+    assert scored == [None if value is None else pytest.approx(value) for value in worth]
+    wrong = {score_answer(layout.wrong, sample, "no_skip") for sample in samples}
+    assert wrong <= {0.0, None}
+    found = summarise(layout.right, samples)
+    if layout.figures:
+        assert found == pytest.approx(layout.figures)
+    else:
+        assert found["cider"] > 100
+        assert summarise([layout.wrong] * len(samples), samples)["cider"] == pytest.approx(0.0)
+
+
+@EACH
+def test_training_targets_are_right(layout: Layout, tmp_path: Path) -> None:
+    for sample in build(layout, tmp_path).read():
+        if sample.answers and layout.figures:
+            assert score_answer(majority(sample), sample, "no_skip") == 1.0, sample.uid
+
+
+def test_pictures_of_one_source_are_known_by_one_id(tmp_path: Path) -> None:
+    ids = {}
+    for name in ("okvqa", "vqav2", "advqa", "aokvqa", "pope", "refcoco"):
+        sample = build(LAYOUTS[name], tmp_path / name).read()[0]
+        ids[name] = (sample.image_source, sample.image_id, sample.image.name)  # type: ignore[union-attr]
+    assert ids == {
+        "okvqa": ("coco", "297147", "COCO_val2014_000000297147.jpg"),
+        "vqav2": ("coco", "297147", "COCO_val2014_000000297147.jpg"),
+        "advqa": ("coco", "297147", "COCO_val2014_000000297147.jpg"),
+        "aokvqa": ("coco", "461751", "000000461751.jpg"),
+        "pope": ("coco", "310196", "COCO_val2014_000000310196.jpg"),
+        "refcoco": ("coco", "581857", "COCO_train2014_000000581857.jpg"),
+    }
+
+
+def test_prompt_and_length_travel_with_the_sample(tmp_path: Path) -> None:
+    lengths = {name: build(layout, tmp_path / name).read()[0].task for name, layout in LAYOUTS.items()}
+    limits = {name: task.max_new_tokens for name, task in lengths.items() if task is not None}
+    assert {n: limits[n] for n in ("okvqa", "textvqa", "gqa", "docvqa", "chartqa")} == {
+        "okvqa": 10,
+        "textvqa": 10,
+        "gqa": 10,
+        "docvqa": 100,
+        "chartqa": 100,
+    }
+    build(LAYOUTS["textvqa"], tmp_path)
+    root = tmp_path
+    asked = TextVQA(
+        annotations=root / "TextVQA_0.5.1_val.json",
+        images=root / "train_images",
+        prompt="{question} Answer:",
+        max_new_tokens=3,
+    ).read()[0]
+    assert (asked.asked, asked.task and asked.task.max_new_tokens) == ("what is the brand of this camera? Answer:", 3)
+
+
+def test_options_stand_in_the_prompt(tmp_path: Path) -> None:
+    sample = build(LAYOUTS["aokvqa_choice"], tmp_path).read()[0]
+    assert sample.asked == (
+        "What is in the motorcyclist's mouth?\nA. toothpick\nB. food\nC. popsicle stick\nD. cigarette\n"
+        "Answer with the option's letter from the given choices directly."
+    )
+
+
+@pytest.mark.parametrize(("prompt", "length"), [("Answer!", None), ("{question} {question}", None), (None, 0)])
+def test_unusable_tasks_are_refused(tmp_path: Path, prompt: str | None, length: int | None) -> None:
+    made = AOKVQA(annotations=tmp_path / "a", images=tmp_path, prompt=prompt, max_new_tokens=length)
+    with pytest.raises(UserError, match=r"Expected `prompt` with one|Expected `max_new_tokens` of at least 1"):
+        made.task  # noqa: B018
+
+
+@pytest.mark.parametrize("name", ["vqav2", "vizwiz", "textvqa", "docvqa", "aokvqa", "nocaps", "gqa"])
+def test_test_splits_have_no_labels_and_no_score(name: str, tmp_path: Path) -> None:
+    layout = LAYOUTS[name]
+    labelled = build(layout, tmp_path)
+    split = "test2015" if name == "vqav2" else "test_balanced" if name == "gqa" else "test"
+    changes = {"split": split, **({"annotations": None} if name == "vqav2" else {})}
+    made: Benchmark = type(labelled)(**{**labelled.__dict__, **changes})
+    samples = made.read()
+    assert all(sample.answers == () for sample in samples)
+    assert score_answer("red", samples[0], "no_skip") is None
+    with pytest.raises(UserError, match=rf"Expected labels for \w+ but {samples[0].uid} has none"):
+        summarise(["red"] * len(samples), samples)
+
+
+def test_pictures_of_test_dev_are_those_of_test(tmp_path: Path) -> None:
+    build(LAYOUTS["vqav2"], tmp_path)
+    (tmp_path / "test2015").mkdir()
+    file = tmp_path / "v2_OpenEnded_mscoco_val2014_questions.json"
+    file.rename(tmp_path / "v2_OpenEnded_mscoco_test-dev2015_questions.json")
+    sample = VQAv2.at(tmp_path, "test-dev2015").read()[0]
+    assert (sample.uid, sample.image) == (
+        "vqav2/test-dev2015/2971475",
+        (tmp_path / "test2015" / "COCO_test2015_000000297147.jpg").resolve(),
+    )
+
+
+def test_both_layouts_of_vizwiz_are_one_data_set(tmp_path: Path) -> None:
+    first = build(LAYOUTS["vizwiz"], tmp_path / "a").read()
+    second = build(LAYOUTS["vizwiz_vqa"], tmp_path / "b").read()
+    facts = [[(s.uid, s.image_id, s.answers, s.metadata["unanswerable_votes"]) for s in x] for x in (first, second)]
+    assert facts[0] == facts[1]
+    assert [fact[3] for fact in facts[0]] == [9, 0]
+
+
+@pytest.mark.parametrize("name", ["okvqa", "vqav2", "advqa", "vizwiz", "vizwiz_vqa", "textvqa", "aokvqa"])
+def test_another_number_of_answers_is_an_error_if_asked_for(name: str, tmp_path: Path) -> None:
+    layout = LAYOUTS[name]
+    files = deepcopy(layout.files())
+    file = layout.main if layout.answer else next(file for file in files if file != layout.main)
+    document = files[file]
+    rows = document if isinstance(document, list) else document.get("data") or document["annotations"]
+    rows[0][layout.answer or "answers"].pop()
+    made = build(layout, tmp_path, files)
+    with pytest.warns(UserWarning, match=rf"expected 10 answers .* have another number: {made.prefix}/"):
+        samples = made.read()
+    with pytest.raises(DataFormatError, match=rf"\({samples[0].uid}\), `\w*answers`: Expected 10 .*another number"):
+        type(made)(**{**made.__dict__, "require_ten": True}).read()
+
+
+def test_pictures_of_mme_may_be_a_folder_deeper(tmp_path: Path) -> None:
+    (tmp_path / "existence" / "images").mkdir(parents=True)
+    samples = build(LAYOUTS["mme"], tmp_path).read()
+    assert samples[0].image == tmp_path.resolve() / "code_reasoning" / "0001.png"
+    assert samples[2].image == tmp_path.resolve() / "existence" / "images" / "1.jpg"
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda root: MME(annotations=root, images=root), r"Expected files of subtasks \(existence.txt"),
+        (lambda root: OCRVQA(annotations=root, images=root, split="dev"), r"Expected `split` to be one of \['train'"),
+        (lambda root: benchmarks.ChartQA(images=root), "Expected `human` or `augmented` but both are null"),
+        (lambda root: benchmarks.MMSafetyBench(questions=root, images=root), "Expected files of scenarios in"),
+        (
+            lambda root: benchmarks.MMSafetyBench(questions=root, images=root, split="x"),  # type: ignore[arg-type]
+            "Expected `split` to be one of SD, TYPO, SD_TYPO but got 'x'",
+        ),
+        (
+            lambda root: benchmarks.FigStep(questions=root, images=root, image_pattern="{picture}"),
+            "Expected `image_pattern` as a format of",
+        ),
+        (
+            lambda root: benchmarks.OwnData(file=root / "a.xml", images=root),
+            "Expected `file` to be .jsonl",
+        ),
+        (
+            lambda root: benchmarks.OwnData(file=root / "a.csv", images=root, fields={"labels": "x"}),
+            r"Expected `fields` to map id, image, .* but got \['labels'\]",
+        ),
+        (lambda root: VizWiz(annotations=root, images=root / "none"), "Expected a folder of pictures at .*none but"),
+    ],
+)
+def test_unusable_settings_are_refused(make: object, message: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=message):
+        make(tmp_path).read()  # type: ignore[operator]
+
+
+SHARED = Path(__file__).resolve().parents[4] / "shared" / "data" / "vizwiz_val"
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason=f"the real VizWiz files are not in {SHARED.parent.name}/{SHARED.name}")
+def test_the_real_vizwiz_validation_set(tmp_path: Path) -> None:
+    made = VizWiz(annotations=SHARED / "annotations.json", questions=SHARED / "questions.json", images=tmp_path)
+    samples = made.read()
+    assert len(samples) == 4319 == made.splits["val"]
+    assert sum(sample.metadata["unanswerable_votes"] >= 5 for sample in samples) == 1452
+    assert {len(sample.answers) for sample in samples} == {10}
+    majority = [max(sample.answers, key=sample.answers.count) for sample in samples]
+    # 94.11 by the official script with each annotator left out by index
+    assert 100 * summarise(majority, samples, "official")["vqa_accuracy"] == pytest.approx(94.11, abs=0.005)
