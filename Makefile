@@ -18,8 +18,8 @@ $(INSTALLED): pyproject.toml constraints.txt
 demo: $(INSTALLED)          ## the main job: standard and adversarial fine-tune, tests clean and attacked, report
 	PATH="$(CURDIR)/$(BIN):$$PATH" bash scripts/demo.sh
 
-test: $(INSTALLED)          ## the whole test suite
-	$(BIN)/python -m pytest -q
+test: $(INSTALLED)          ## the whole test suite, a file to a core at a time
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --dist loadfile
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
