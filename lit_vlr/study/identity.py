@@ -1,0 +1,118 @@
+"""What a cell is, by the contents of its config files: a study goes on only with what it was begun with."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from lit_vlr import __version__
+from lit_vlr.errors import UserError
+from lit_vlr.study.plan import Cell
+
+FILE = "cell.json"
+_SHOWN = 4
+
+
+def identity(cell: Cell) -> dict[str, Any]:
+    """What the cell is: its arguments, the contents of its files, the version, and the SHA-256 of all that.
+
+    Comments and layout of the files are no contents.
+
+    Raises:
+        UserError: if a file is missing or no YAML mapping.
+    """
+    names = dict.fromkeys(name for verb in cell.verbs for name in cell.files(verb))
+    found = {"lit_vlr": __version__, **cell.describe(), "contents": {name: _contents(name) for name in names}}
+    # What was written is compared with what is read, so both are made of what JSON can hold.
+    found = json.loads(json.dumps(found, default=str, sort_keys=True))
+    return {"sha256": hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest(), **found}
+
+
+def check_identity(cell: Cell) -> None:
+    """Refuse to go on with a cell that was begun as another; a cell without a folder is new, and that is fine.
+
+    Raises:
+        UserError: naming every file and key that differs.
+    """
+    path = cell.folder / FILE
+    if not path.is_file():
+        if cell.folder.is_dir() and any(cell.folder.iterdir()):
+            raise UserError(
+                f"Expected {cell.folder} to be this study's but it has no {FILE}; choose another `root`, or move the "
+                "folder away"
+            )
+        return
+    try:
+        before = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise UserError(f"Expected JSON in {path} but got {error}; move {cell.folder} away to run it again") from error
+    now = identity(cell)
+    if not isinstance(before, dict) or before.get("sha256") != now["sha256"]:
+        said = list(differences(before if isinstance(before, dict) else {}, now))
+        more = f" and {len(said) - _SHOWN} more" if len(said) > _SHOWN else ""
+        raise UserError(
+            f"Expected {cell.name} as it was begun but its configuration differs: {'; '.join(said[:_SHOWN])}{more}; "
+            f"change it back, choose another `root`, or move {cell.folder} away to run it again"
+        )
+
+
+def save_identity(cell: Cell) -> None:
+    """Write what the cell is, before anything of it is run."""
+    path = cell.folder / FILE
+    if not path.is_file():
+        cell.folder.mkdir(parents=True, exist_ok=True)
+        write_whole(path, json.dumps(identity(cell), indent=1, ensure_ascii=False) + "\n")
+
+
+def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
+    """Every key that differs, with both values; those of a file's contents after its name.
+
+    >>> list(differences({"seed": 0, "contents": {"a.yaml": {"x": {"y": 1}}}},
+    ...                  {"seed": 0, "contents": {"a.yaml": {"x": {"y": 2}}}}))
+    ['a.yaml: x.y was 1 and is 2']
+    """
+    first, second = (dict(_flat(x)) for x in (before, now))
+    for key in dict.fromkeys([*first, *second]):
+        if key != ("sha256",) and first.get(key) != second.get(key):
+            file = f"{key[1]}: " if key[0] == "contents" and len(key) > 1 else ""
+            name = ".".join(key[2:] if file else key) or "it"
+            was, is_now = (_said(x.get(key)) for x in (first, second))
+            yield f"{file}{name} was {was} and is {is_now}"
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file, whole or not at all."""
+    part = path.with_name(f"{path.name}.part")
+    part.write_text(text, encoding="utf-8")
+    part.replace(path)
+
+
+def _contents(name: str) -> dict[str, Any]:
+    path = Path(name)
+    if not path.is_file():
+        raise UserError(f"Expected a config file at {name} but there is none; paths are relative to {Path.cwd()}")
+    try:
+        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"Expected YAML in {name} but got {' '.join(str(error).split())}; mend it") from error
+    if not isinstance(found, dict):
+        raise UserError(f"Expected a mapping in {name} but got {type(found).__name__}; it is a config file")
+    return found
+
+
+def _flat(value: Any, key: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:  # noqa: ANN401 - JSON
+    if isinstance(value, Mapping) and value:
+        for name, inner in value.items():
+            yield from _flat(inner, (*key, str(name)))
+    else:
+        yield key, value
+
+
+def _said(value: Any) -> str:  # noqa: ANN401 - JSON
+    text = "absent" if value is None else json.dumps(value, ensure_ascii=False)
+    return text if len(text) < 80 else f"{text[:77]}..."
