@@ -76,13 +76,24 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[s
     ...                  {"seed": 0, "contents": {"a.yaml": {"x": {"y": 2}}}}))
     ['a.yaml: x.y was 1 and is 2']
     """
-    first, second = (dict(_flat(x)) for x in (before, now))
+    earlier, later = (dict(x.get("contents", {})) for x in (before, now))
+    for file in dict.fromkeys([*earlier, *later]):
+        if file not in later or file not in earlier:
+            yield f"{file} is {'no longer' if file in earlier else 'newly'} given"
+        else:
+            yield from (f"{file}: {said}" for said in _keys(earlier[file], later[file]))
+    if set(earlier) == set(later):  # else the lists of files say nothing new
+        yield from _keys(before.get("files"), now.get("files"), ("files",))
+    known = ("sha256", "contents", "files")
+    yield from _keys(*({k: v for k, v in x.items() if k not in known} for x in (before, now)))
+
+
+def _keys(before: Any, now: Any, start: tuple[str, ...] = ()) -> Iterator[str]:  # noqa: ANN401 - JSON
+    first, second = (dict(_flat(x, start)) for x in (before, now))
     for key in dict.fromkeys([*first, *second]):
-        if key != ("sha256",) and first.get(key) != second.get(key):
-            file = f"{key[1]}: " if key[0] == "contents" and len(key) > 1 else ""
-            name = ".".join(key[2:] if file else key) or "it"
+        if first.get(key) != second.get(key):
             was, is_now = (_said(x.get(key)) for x in (first, second))
-            yield f"{file}{name} was {was} and is {is_now}"
+            yield f"{'.'.join(key) or 'it'} was {was} and is {is_now}"
 
 
 def write_whole(path: Path, text: str) -> None:
@@ -106,6 +117,8 @@ def _contents(name: str) -> dict[str, Any]:
 
 
 def _flat(value: Any, key: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:  # noqa: ANN401 - JSON
+    if isinstance(value, list) and value:
+        value = dict(enumerate(value))
     if isinstance(value, Mapping) and value:
         for name, inner in value.items():
             yield from _flat(inner, (*key, str(name)))
