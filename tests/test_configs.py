@@ -80,7 +80,7 @@ CONFIDENCES = [f for f in FILES if f.startswith("confidence/")]
 
 def test_every_file_belongs_to_a_tested_kind() -> None:
     kinds = {f.split("/")[0] for f in FILES}
-    assert kinds <= {"base", "experiment", "confidence", *KINDS}
+    assert kinds <= {"base", "experiment", "confidence", "study", *KINDS}
 
 
 @pytest.mark.parametrize("verb", ["fit", "test"])

@@ -37,8 +37,9 @@ def check_identity(cell: Cell) -> None:
     """Refuse to go on with a cell that was begun as another; a cell without a folder is new, and that is fine.
 
     Raises:
-        UserError: naming every file and key that differs.
+        UserError: naming every file and key that differs; or a file that cannot be read.
     """
+    now = identity(cell)
     path = cell.folder / FILE
     if not path.is_file():
         if cell.folder.is_dir() and any(cell.folder.iterdir()):
@@ -51,7 +52,6 @@ def check_identity(cell: Cell) -> None:
         before = json.loads(path.read_bytes())
     except ValueError as error:
         raise UserError(f"Expected JSON in {path} but got {error}; move {cell.folder} away to run it again") from error
-    now = identity(cell)
     if not isinstance(before, dict) or before.get("sha256") != now["sha256"]:
         said = list(differences(before if isinstance(before, dict) else {}, now))
         more = f" and {len(said) - _SHOWN} more" if len(said) > _SHOWN else ""

@@ -56,9 +56,10 @@ def main(args: list[str]) -> None:
         signal.signal(signal.SIGTERM, before)
     for one in failed:
         print(f"{one.tail}\nlit-vlr: {one}", file=sys.stderr)
-    _conclude(plan)
+    if not all(missing(cell) for cell in plan.cells):
+        _conclude(plan)
     if failed:
-        raise UserError(f"{len(failed)} stages failed, the first is {failed[0]}; table and report are without them")
+        raise UserError(f"{len(failed)} stages failed; the first is {failed[0]}; what is reported is without them")
 
 
 def print_cost(plan: Plan) -> None:
