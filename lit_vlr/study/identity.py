@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import yaml
 
 from lit_vlr import __version__
 from lit_vlr.errors import UserError
-from lit_vlr.study.plan import Cell
+from lit_vlr.study.plan import Cell, Verb
 
 FILE = "cell.json"
 _SHOWN = 4
@@ -33,8 +33,12 @@ def identity(cell: Cell) -> dict[str, Any]:
     return {"sha256": hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest(), **found}
 
 
-def check_identity(cell: Cell) -> None:
+def check_identity(cell: Cell, again: Verb | None = None) -> None:
     """Refuse to go on with a cell that was begun as another; a cell without a folder is new, and that is fine.
+
+    Args:
+        cell: what is to go on.
+        again: the stage that is to be run again: what it and later ones alone depend on may differ.
 
     Raises:
         UserError: naming every file and key that differs; or a file that cannot be read.
@@ -52,8 +56,9 @@ def check_identity(cell: Cell) -> None:
         before = json.loads(path.read_bytes())
     except ValueError as error:
         raise UserError(f"Expected JSON in {path} but got {error}; move {cell.folder} away to run it again") from error
-    if not isinstance(before, dict) or before.get("sha256") != now["sha256"]:
-        said = list(differences(before if isinstance(before, dict) else {}, now))
+    kept = cell.verbs if again is None else cell.verbs[: cell.verbs.index(again)]
+    said = list(differences(*(_of_verbs(found, kept) for found in (before if isinstance(before, dict) else {}, now))))
+    if said:
         more = f" and {len(said) - _SHOWN} more" if len(said) > _SHOWN else ""
         raise UserError(
             f"Expected {cell.name} as it was begun but its configuration differs: {'; '.join(said[:_SHOWN])}{more}; "
@@ -61,12 +66,21 @@ def check_identity(cell: Cell) -> None:
         )
 
 
-def save_identity(cell: Cell) -> None:
-    """Write what the cell is, before anything of it is run."""
+def save_identity(cell: Cell, anew: bool = False) -> None:
+    """Write what the cell is, before anything of it is run; what is written stays, unless it is to be written anew."""
     path = cell.folder / FILE
-    if not path.is_file():
+    if anew or not path.is_file():
         cell.folder.mkdir(parents=True, exist_ok=True)
         write_whole(path, json.dumps(identity(cell), indent=1, ensure_ascii=False) + "\n")
+
+
+def _of_verbs(found: Mapping[str, Any], verbs: Sequence[Verb]) -> dict[str, Any]:
+    """What the results of some stages depend on; of no stage, nothing."""
+    files = {verb: names for verb, names in found.get("files", {}).items() if verb in verbs}
+    given = {name for names in files.values() for name in names}
+    contents = {name: content for name, content in found.get("contents", {}).items() if name in given}
+    kept = _without(found, "sha256", *(() if set(verbs) - {"fit"} else ("threshold", "checkpoint")))
+    return {**kept, "files": files, "contents": contents} if verbs else {}
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
@@ -84,8 +98,11 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[s
             yield from (f"{file}: {said}" for said in _keys(earlier[file], later[file]))
     if set(earlier) == set(later):  # else the lists of files say nothing new
         yield from _keys(before.get("files"), now.get("files"), ("files",))
-    known = ("sha256", "contents", "files")
-    yield from _keys(*({k: v for k, v in x.items() if k not in known} for x in (before, now)))
+    yield from _keys(_without(before, "contents", "files"), _without(now, "contents", "files"))
+
+
+def _without(found: Mapping[str, Any], *keys: str) -> dict[str, Any]:
+    return {key: value for key, value in found.items() if key not in keys}
 
 
 def _keys(before: Any, now: Any, start: tuple[str, ...] = ()) -> Iterator[str]:  # noqa: ANN401 - JSON

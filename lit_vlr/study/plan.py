@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 from jsonargparse import ArgumentParser
 
@@ -49,7 +49,7 @@ class Promise:
         method: `empirical` is right on the calibration split and promises nothing; `ltt` (Learn-then-Test) keeps the
             risk with probability 1 - delta; `checkpoint` takes the one that a fit has left in its checkpoint (and
             answers everything where there is none), and writes no calibration predictions.
-        max_risk: allowed among the answered questions.
+        max_risk: allowed among the answered questions; with `checkpoint`, say what the fit was told.
         delta: of `ltt`.
 
     Raises:
@@ -62,7 +62,8 @@ class Promise:
 
     def __post_init__(self) -> None:
         if not 0 <= self.max_risk <= 1 or (self.method == "ltt" and not self.max_risk):
-            raise UserError(f"Expected `threshold.max_risk` in [0, 1] but got {self.max_risk:g}; 10% is 0.1")
+            low = "(0" if self.method == "ltt" else "[0"  # no number of questions proves that nothing is wrong
+            raise UserError(f"Expected `threshold.max_risk` in {low}, 1] but got {self.max_risk:g}; 10% is 0.1")
         if not 0 < self.delta < 1:
             raise UserError(f"Expected `threshold.delta` in (0, 1) but got {self.delta:g}; 0.05 is usual")
 
@@ -232,7 +233,21 @@ class Cell:
         }
 
 
-def read_plan(arguments: Sequence[str]) -> tuple[Plan, Mapping[str, Any]]:
+class Switches(NamedTuple):
+    """What the verb is asked beside the plan.
+
+    Attributes:
+        dry_run: say what would be run.
+        keep_going: after a stage that fails, go on with other cells.
+        again: the stage to forget and run again.
+    """
+
+    dry_run: bool
+    keep_going: bool
+    again: Verb | None
+
+
+def read_plan(arguments: Sequence[str]) -> tuple[Plan, Switches]:
     """A plan from the command line, and the verb's own switches.
 
     Args:
@@ -246,11 +261,15 @@ def read_plan(arguments: Sequence[str]) -> tuple[Plan, Mapping[str, Any]]:
     parser.add_argument("--config", action="config", help="the study, such as configs/study/demo.yaml")
     parser.add_argument("--dry-run", action="store_true", help="say what would be run and how long it would take")
     parser.add_argument("--keep-going", action="store_true", help="after a stage that fails, go on with other cells")
+    said = "forget this stage of every cell, and later ones, and run them with config files as they are now"
+    parser.add_argument("--again", type=Literal["validate", "test"] | None, default=None, help=said)
     parser.add_class_arguments(Plan, None)
     given = parser.parse_args(list(arguments))
     made = parser.instantiate(given)
     plan = Plan(**{name: made[name] for name in Plan.__dataclass_fields__})
-    return plan, {"dry_run": given.dry_run, "keep_going": given.keep_going}
+    if given.dry_run and given.again:
+        raise UserError("Expected --dry-run without --again, which forgets results; give one of them")
+    return plan, Switches(given.dry_run, given.keep_going, given.again)
 
 
 class _Parser(ArgumentParser):

@@ -13,7 +13,7 @@ from lit_vlr.study.cost import duration, remaining, stages
 from lit_vlr.study.identity import check_identity, save_identity
 from lit_vlr.study.lock import locked
 from lit_vlr.study.plan import Cell, Plan, Verb
-from lit_vlr.study.stages import StageError, missing, run_stage
+from lit_vlr.study.stages import StageError, forget, missing, run_stage
 
 
 class _Say(Protocol):
@@ -26,14 +26,18 @@ class _Say(Protocol):
         """It is through."""
 
 
-def check_plan(plan: Plan) -> None:
+def check_plan(plan: Plan, again: Verb | None = None) -> None:
     """Refuse a plan whose files are missing, or whose cells were begun as others.
+
+    Args:
+        plan: the study.
+        again: a stage that is to be run again, so that what it depends on may differ.
 
     Raises:
         UserError: naming what differs.
     """
     for cell in plan.cells:
-        check_identity(cell)
+        check_identity(cell, again if again in cell.verbs else None)
 
 
 def left_over(plan: Plan) -> list[str]:
@@ -43,7 +47,7 @@ def left_over(plan: Plan) -> list[str]:
     return [name for name in found if name not in known]
 
 
-def run_study(plan: Plan, *, keep_going: bool = False) -> list[StageError]:
+def run_study(plan: Plan, *, keep_going: bool = False, again: Verb | None = None) -> list[StageError]:
     """Run every stage that is not through.
 
     A study that is killed at any point goes on with the same call: what is through is not run again, and the stage that
@@ -52,6 +56,7 @@ def run_study(plan: Plan, *, keep_going: bool = False) -> list[StageError]:
     Args:
         plan: the study.
         keep_going: after a stage that fails, go on with the other cells.
+        again: forget this stage of every cell and those after it, and run them with files as they are now.
 
     Returns:
         The stages that failed; none without ``keep_going``.
@@ -60,10 +65,12 @@ def run_study(plan: Plan, *, keep_going: bool = False) -> list[StageError]:
         UserError: if another process runs the study, or a cell was begun with another configuration.
         StageError: if a stage fails, without ``keep_going``.
     """
-    check_plan(plan)
+    check_plan(plan, again)
     with locked(plan.root) as lock:
         for cell in plan.cells:
-            save_identity(cell)
+            if again in cell.verbs:
+                forget(cell, again)
+            save_identity(cell, anew=again in cell.verbs)
         failed: list[StageError] = []
         with _progress(plan) as say:
             for cell in plan.cells:

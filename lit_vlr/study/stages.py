@@ -58,6 +58,14 @@ def missing(cell: Cell) -> list[Verb]:
     return [verb for verb in cell.verbs if verb not in done]
 
 
+def forget(cell: Cell, verb: Verb) -> None:
+    """Let a stage and those after it be run again."""
+    kept = cell.verbs[: cell.verbs.index(verb)]
+    if cell.folder.is_dir():
+        seconds = {name: taken for name, taken in finished(cell).items() if name.removesuffix("_cpu") in kept}
+        write_whole(cell.folder / SECONDS, json.dumps(seconds))
+
+
 def run_stage(cell: Cell, verb: Verb, lock: int | None = None) -> dict[str, float]:
     """Run one stage and note that it is through.
 

@@ -33,19 +33,19 @@ def main(args: list[str]) -> None:
             calibration split that overlaps a test set.
     """
     plan, switches = read_plan(args)
-    check_plan(plan)
+    check_plan(plan, switches.again)
     check_apart(plan)
     if names := left_over(plan):
         print(
             f"lit-vlr: {', '.join(names)} in {plan.root} are of no arm of this study: kept, and left out",
             file=sys.stderr,
         )
-    if switches["dry_run"]:
+    if switches.dry_run:
         print_cost(plan)
         return
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # an end as Ctrl-C makes it, stages included
     try:
-        failed = run_study(plan, keep_going=switches["keep_going"])
+        failed = run_study(plan, keep_going=switches.keep_going, again=switches.again)
     except KeyboardInterrupt:
         print(f"lit-vlr: interrupted with {_left(plan)} left; the same command goes on", file=sys.stderr)
         raise

@@ -14,6 +14,7 @@ from lit_vlr.study import identity
 from lit_vlr.study.lock import locked
 from lit_vlr.study.plan import Arm, Plan, Promise
 from lit_vlr.study.run import check_plan, left_over
+from lit_vlr.study.stages import finished, forget, missing
 
 
 @pytest.fixture
@@ -68,6 +69,34 @@ def test_another_version_is_another_study(plan: Plan, monkeypatch: pytest.Monkey
     monkeypatch.setattr(identity, "__version__", "99")
     with pytest.raises(UserError, match=r'lit_vlr was ".*" and is "99"'):
         check_plan(plan)
+
+
+def test_a_stage_that_is_run_again_may_have_other_files(plan: Plan, tmp_path: Path) -> None:
+    (tmp_path / "more.yaml").write_text("trainer: {callbacks+: []}\n")
+    attacked = replace(plan, attacks=(*plan.attacks, str(tmp_path / "more.yaml")))
+    with pytest.raises(UserError, match=r"more.yaml is newly given"):
+        check_plan(attacked)
+    check_plan(attacked, "test")
+    other = replace(attacked, threshold=Promise(max_risk=0.2))
+    with pytest.raises(UserError, match=r"threshold.max_risk was 0.1 and is 0.2"):
+        check_plan(other, "test")
+    check_plan(other, "validate")
+    (tmp_path / "a.yaml").write_text("trainer: {max_steps: 300}\ndata: {sizes: [1, 2]}\n")
+    with pytest.raises(UserError, match=r"trainer.max_steps was 400 and is 300"):  # the fit depends on it
+        check_plan(other, "validate")
+
+
+def test_a_stage_is_forgotten_with_those_after_it(plan: Plan) -> None:
+    cell = plan.cells[0]
+    (cell.folder / "seconds.json").write_text('{"fit": 1, "fit_cpu": 2, "validate": 3, "test": 4, "test_cpu": 5}')
+    forget(cell, "test")
+    assert finished(cell) == {"fit": 1, "fit_cpu": 2, "validate": 3}
+    assert missing(cell) == ["test"]
+    forget(cell, "validate")
+    assert missing(cell) == ["validate", "test"]
+    changed = replace(plan, threshold=Promise(max_risk=0.2))
+    identity.save_identity(changed.cells[0], anew=True)
+    check_plan(replace(changed, arms={"sft": plan.arms["sft"]}))
 
 
 def test_arms_come_and_go(plan: Plan) -> None:

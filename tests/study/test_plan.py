@@ -67,7 +67,9 @@ def test_the_command_line_wins(tmp_path: Path) -> None:
     path.write_text(STUDY.format(root="elsewhere"))
     plan, switches = read_plan(["--config", str(path), "--dry-run", "--root", str(tmp_path), "--seeds=[7]"])
     assert (plan.root, plan.seeds) == (tmp_path, (7,))
-    assert switches == {"dry_run": True, "keep_going": False}
+    assert switches == (True, False, None)
+    with pytest.raises(UserError, match="Expected --dry-run without --again, which forgets results"):
+        read_plan(["--config", str(path), "--dry-run", "--again=test"])
 
 
 @pytest.mark.parametrize(
@@ -81,7 +83,7 @@ def test_the_command_line_wins(tmp_path: Path) -> None:
         (("seeds: [0]", "seeds: []"), r"Expected `arms.base.seeds` of at least 0, each once, but got \[\]"),
         (("  sft:", "  ../sft:"), "Expected arms named by letters, digits and _\\+.- but got '../sft'"),
         (("fit: false", "fit: false, training: [x]"), "Expected no `training` of arm 'base', which is not fitted"),
-        (("max_risk: 0.2", "max_risk: 20"), r"Expected `threshold.max_risk` in \[0, 1\] but got 20; 10% is 0.1"),
+        (("max_risk: 0.2", "max_risk: 20"), r"Expected `threshold.max_risk` in \(0, 1\] but got 20; 10% is 0.1"),
         (("max_risk: 0.2", "delta: 0"), r"Expected `threshold.delta` in \(0, 1\) but got 0"),
         (("seeds: [0, 1]", "overrides: [--ckpt_path=x]"), "Expected `overrides` such as .* but got '--ckpt_path=x'"),
         (("seeds: [0, 1]", "overrides: [max_steps=1]"), "Expected `overrides` such as .* but got 'max_steps=1'"),
