@@ -27,7 +27,7 @@ def identity(cell: Cell) -> dict[str, Any]:
         UserError: if a file is missing or no YAML mapping.
     """
     names = dict.fromkeys(name for verb in cell.verbs for name in cell.files(verb))
-    found = {"lit_vlr": __version__, **cell.describe(), "contents": {name: _contents(name) for name in names}}
+    found = {"lit_vlr": __version__, **cell.describe(), "contents": {name: contents(name) for name in names}}
     # What was written is compared with what is read, so both are made of what JSON can hold.
     found = json.loads(json.dumps(found, default=str, sort_keys=True))
     return {"sha256": hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest(), **found}
@@ -120,7 +120,12 @@ def write_whole(path: Path, text: str) -> None:
     part.replace(path)
 
 
-def _contents(name: str) -> dict[str, Any]:
+def contents(name: str) -> dict[str, Any]:
+    """What a config file says.
+
+    Raises:
+        UserError: if it is missing, or no YAML mapping.
+    """
     path = Path(name)
     if not path.is_file():
         raise UserError(f"Expected a config file at {name} but there is none; paths are relative to {Path.cwd()}")

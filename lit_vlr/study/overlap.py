@@ -15,6 +15,7 @@ from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader
 
 from lit_vlr.errors import ConfigError, UserError
+from lit_vlr.study.identity import contents
 from lit_vlr.study.plan import Cell, Plan
 from lit_vlr.types import ImageRef, Sample
 
@@ -112,7 +113,7 @@ def _samples(loader: Any, data: LightningDataModule) -> Iterator[Sample]:  # noq
 
 def _data_settings(cell: Cell) -> tuple[list[dict[str, Any]], list[str]]:
     """What files and arguments say of the data, for the test."""
-    said = [yaml.safe_load(Path(name).read_text(encoding="utf-8")).get("data") for name in cell.files("test")]
+    said = [contents(name).get("data") for name in cell.files("test")]
     return [part for part in said if part], [given for given in cell.plan.overrides if given.startswith("--data")]
 
 

@@ -9,6 +9,7 @@ from typing import Protocol
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from lit_vlr.study.attacks import check_attack_names
 from lit_vlr.study.cost import duration, remaining, stages
 from lit_vlr.study.identity import check_identity, save_identity
 from lit_vlr.study.lock import locked
@@ -27,7 +28,7 @@ class _Say(Protocol):
 
 
 def check_plan(plan: Plan, again: Verb | None = None) -> None:
-    """Refuse a plan whose files are missing, or whose cells were begun as others.
+    """Refuse a plan whose files are missing or do not go together, or whose cells were begun as others.
 
     Args:
         plan: the study.
@@ -38,6 +39,7 @@ def check_plan(plan: Plan, again: Verb | None = None) -> None:
     """
     for cell in plan.cells:
         check_identity(cell, again if again in cell.verbs else None)
+        check_attack_names(cell)
 
 
 def left_over(plan: Plan) -> list[str]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from lit_vlr.errors import ConfigError, UserError
+from lit_vlr.study.attacks import check_attack_names
 from lit_vlr.study.cost import remaining, stages
 from lit_vlr.study.plan import Arm, Plan, Promise, read_plan
 from tests._tiny import CONFIGS, ROOT
@@ -124,12 +126,25 @@ SHIPPED = sorted((CONFIGS / "study").glob("*.yaml"))
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
-def test_shipped_studies_parse_and_name_files_that_exist(path: Path) -> None:
+def test_shipped_studies_parse_and_name_files_that_exist(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
     plan, _ = read_plan(["--config", str(path)])
     assert plan.baseline == "sft"
     for cell in plan.cells:
         assert all((ROOT / name).is_file() for verb in cell.verbs for name in cell.files(verb))
         assert (ROOT / cell.plan.root).parts[-2] == "runs"
+        check_attack_names(cell)
+
+
+def test_an_attack_that_comes_twice_is_refused() -> None:
+    files = {name: str(CONFIGS / f"attack/{name}.yaml") for name in ("linf_pgd", "eval_linf_pgd", "semantic")}
+    twice = Plan(Path("out"), {"a": Arm((files["linf_pgd"],))}, attacks=(files["semantic"], files["eval_linf_pgd"]))
+    with pytest.raises(UserError, match=r"one attack 'linf_pgd' in the test of 'a' but .*/linf_pgd.yaml and .*/eval_"):
+        check_attack_names(twice.cells[0])
+    once = Plan(
+        Path("out"), {"a": Arm(training=(files["linf_pgd"],))}, common=("x",), attacks=(files["eval_linf_pgd"],)
+    )
+    check_attack_names(replace(once, common=(files["semantic"],)).cells[0])
 
 
 def test_the_full_study_has_every_objective_plain_and_adversarial() -> None:

@@ -86,7 +86,7 @@ def test_a_killed_study_ends_where_an_uninterrupted_one_does(whole: Path, tmp_pa
 
     process = start(command)  # killed at some point after it, with everything that it started
     wait_for(lambda: (cell / "seconds.json").exists(), process)
-    time.sleep(random.uniform(0, 10))
+    time.sleep(random.uniform(0, 6))
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     fitted = {path: path.stat().st_mtime_ns for path in (cell / "checkpoints").iterdir()}
