@@ -12,6 +12,7 @@ from lit_vlr.errors import UserError
 from lit_vlr.report import build_report
 from lit_vlr.study.cost import duration, remaining, stages
 from lit_vlr.study.overlap import check_apart
+from lit_vlr.study.parsing import check_stages_parse
 from lit_vlr.study.plan import Plan, read_plan
 from lit_vlr.study.run import check_plan, left_over, run_study
 from lit_vlr.study.stages import StageError, missing
@@ -34,6 +35,7 @@ def main(args: list[str]) -> None:
     """
     plan, switches = read_plan(args)
     check_plan(plan, switches.again)
+    check_stages_parse(plan)
     check_apart(plan)
     if names := left_over(plan):
         print(

@@ -43,6 +43,16 @@ def test_a_calibration_split_that_is_tested_on_is_refused_before_anything_runs(t
     assert not (tmp_path / "out").exists()
 
 
+def test_a_mistyped_key_of_the_last_stage_is_refused_before_anything_runs(tmp_path: Path, capsys) -> None:
+    (tmp_path / "bad.yaml").write_text("trainer: {max_stepps: 3}\n")
+    (tmp_path / "good.yaml").write_text("trainer: {max_steps: 3}\n")
+    arms = {name: {"configs": [str(tmp_path / f"{name}.yaml")]} for name in ("good", "bad")}
+    said = refused(capsys, write_plan(tmp_path / "s.yaml", tmp_path / "out", arms=arms, seeds=[0, 1]))
+    assert "Expected fit of bad-0 to parse but" in said
+    assert "max_stepps" in said
+    assert not (tmp_path / "out").exists()
+
+
 def test_one_picture_under_two_names_is_one_picture(tmp_path: Path) -> None:
     (calibration,) = make_scenes("calibration", 1)
     assert isinstance(calibration.image, np.ndarray)
@@ -85,17 +95,17 @@ def test_a_stage_that_outlives_its_study_keeps_the_lock(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_stage_that_fails_is_shown_with_its_log_and_others_go_on(tmp_path: Path, capsys) -> None:
-    (tmp_path / "bad.yaml").write_text("trainer: {max_stepps: 3}\n")
+    (tmp_path / "bad.yaml").write_text("trainer: {strategy: nonsense}\n")  # parses, for it is a string
     arms = {name: {"configs": [str(tmp_path / "bad.yaml")], "fit": False} for name in ("one", "two")}
     command = write_plan(tmp_path / "s.yaml", tmp_path / "out", arms=arms, threshold={"method": "checkpoint"})
     assert main([*command, "--keep-going"]) == 2
     said = capsys.readouterr()
     assert said.out.count("== ") == 2
     lines = said.err.strip().splitlines()
-    assert sum("max_stepps" in line for line in lines) == 2
-    assert lines[-1].startswith("lit-vlr: error: 2 stages failed; the first is test of one-0 ended with status 2")
+    assert sum(line.startswith("ValueError") and "nonsense" in line for line in lines) == 2
+    assert lines[-1].startswith("lit-vlr: error: 2 stages failed; the first is test of one-0 ended with status 1")
     assert main(command) == 2
     said = capsys.readouterr()
     assert said.out.count("== ") == 1
     assert "the same command goes on" in said.err.splitlines()[-1]
-    assert "max_stepps" in (tmp_path / "out" / "one-0" / "test.log").read_text()
+    assert "nonsense" in (tmp_path / "out" / "one-0" / "test.log").read_text()
