@@ -15,7 +15,7 @@ import lit_vlr.confidence
 import lit_vlr.objectives
 from lit_vlr.lightning_cli import VLRCLI
 from lit_vlr.models import Sampling
-from lit_vlr.study.plan import read_plan
+from lit_vlr.study.reading import read_plan
 from lit_vlr_callbacks.attacks import PGD
 from tests._tiny import CONFIGS, MAIN_JOB
 

@@ -16,6 +16,7 @@ from lit_vlr.study.plan import Cell, Verb
 
 FILE = "cell.json"
 _SHOWN = 4
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # a study reads hundreds of files, each several times
 
 
 def identity(cell: Cell) -> dict[str, Any]:
@@ -130,7 +131,7 @@ def contents(name: str) -> dict[str, Any]:
     if not path.is_file():
         raise UserError(f"Expected a config file at {name} but there is none; paths are relative to {Path.cwd()}")
     try:
-        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+        found = yaml.load(path.read_text(encoding="utf-8"), _LOADER)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"Expected YAML in {name} but got {' '.join(str(error).split())}; mend it") from error
     if not isinstance(found, dict):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from lit_vlr.functional import Interval, PairedDifference
 from lit_vlr.report.runs import split_name
 from lit_vlr.report.words import brackets, direction, percent, percent_interval, points
@@ -73,7 +75,7 @@ def _price(table: Table, arm: str) -> list[str]:
 def _risk(table: Table, arm: str) -> list[str]:
     """Risk among the answered at the frozen threshold, under the attack that raised the baseline's most."""
     rows = [row for row in table.rows if row.arm == table.baseline and _of_home(row.set)]
-    known = [row for row in rows if row.metrics["risk"].value == row.metrics["risk"].value]  # no answer, no risk
+    known = [row for row in rows if _answers(row)]
     if not known:
         return [f"Under attack, “{table.baseline}” answers nothing at its threshold, so its risk is not defined."]
     worst = max(known, key=lambda row: row.metrics["risk"].value)
@@ -81,7 +83,7 @@ def _risk(table: Table, arm: str) -> list[str]:
     if own is None or found is None:
         return []
     said = f"Under {_attack(worst.set)}, at frozen thresholds, “{table.baseline}” answers {_answered(worst)}"
-    if own.metrics["risk"].value != own.metrics["risk"].value:
+    if not _answers(own):
         return [f"{said}; “{arm}” answers nothing."]
     settled = direction(_interval(found.differences["risk"]))
     verdict = {"less": "lower", "more": "higher"}.get(settled)
@@ -99,6 +101,11 @@ def _promise(table: Table, arm: str) -> list[str]:
     parts = [f"{words[key]} on {', '.join(sets)}" for key, sets in verdicts.items() if sets]
     promised = f"The risk of at most {percent(table.max_risk)} that the threshold of “{arm}” was chosen for"
     return [f"{promised} is {'; '.join(parts)}."]
+
+
+def _answers(row: Row) -> bool:
+    """Whether it answers anything: of no answer there is no risk."""
+    return not math.isnan(row.metrics["risk"].value)
 
 
 def _answered(row: Row) -> str:

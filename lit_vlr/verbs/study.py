@@ -13,7 +13,8 @@ from lit_vlr.report import build_report
 from lit_vlr.study.cost import duration, remaining, stages
 from lit_vlr.study.overlap import check_apart
 from lit_vlr.study.parsing import check_stages_parse
-from lit_vlr.study.plan import Plan, read_plan
+from lit_vlr.study.plan import Plan
+from lit_vlr.study.reading import read_plan
 from lit_vlr.study.run import check_plan, left_over, run_study
 from lit_vlr.study.stages import StageError, missing
 from lit_vlr.study.table import study_table

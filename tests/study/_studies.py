@@ -12,8 +12,8 @@ from torch.utils.data import DataLoader
 from lit_vlr.datamodule import ScenesDataModule
 from lit_vlr.predictions import MANIFEST_KEYS, PredictionWriter
 from lit_vlr.scoring.selective import answers_of
+from lit_vlr.study.answered import Scored
 from lit_vlr.study.plan import Cell
-from lit_vlr.study.table import Scored
 from lit_vlr.types import Batch, Prediction
 from tests._tiny import CONFIGS
 

@@ -11,7 +11,8 @@ import pytest
 from lit_vlr.errors import ConfigError, UserError
 from lit_vlr.study.attacks import check_attack_names
 from lit_vlr.study.cost import remaining, stages
-from lit_vlr.study.plan import Arm, Plan, Promise, read_plan
+from lit_vlr.study.plan import Arm, Plan, Promise
+from lit_vlr.study.reading import read_plan
 from tests._tiny import CONFIGS, ROOT
 
 STUDY = """
