@@ -77,6 +77,13 @@ def test_promises_are_judged_set_by_set() -> None:
     assert "is kept on test, test+pgd." in answer(table_of(sft=sft, kept=kept))[-1]
 
 
+def test_a_few_answers_that_are_all_alike_prove_nothing() -> None:
+    """Every resample of three wrong answers is wrong throughout: an interval of no width, from three pictures."""
+    few = {name: ([0.9] * 3, [0.0] * 3, 0.5) for name in SFT}
+    sft = {name: ([0.9] * 3, [0.0, 1.0, 1.0], 0.5) for name in SFT}
+    assert answer(table_of(sft=sft, few=few))[-1].endswith("is without enough answers to tell on test, test+pgd.")
+
+
 def test_nothing_to_compare_is_said() -> None:
     assert "nothing can be said about robustness" in answer(table_of(sft={"test": SFT["test"]}))[0]
     assert answer(table_of(sft=SFT)) == [
