@@ -26,17 +26,22 @@ class _ParseOnly(VLRCLI):
         pass
 
 
-def check_stages_parse(plan: Plan) -> None:
+def check_stages_parse(plan: Plan, again: Verb | None = None) -> None:
     """Refuse a study whose last arm would fail by a mistyped key, after all others were fitted.
 
     Each combination of files is parsed once, of stages that are still to be run.
+
+    Args:
+        plan: the study.
+        again: a stage that is to be run again, and those after it.
 
     Raises:
         UserError: naming the stage, and what does not parse.
     """
     parsed: set[tuple[Verb, tuple[str, ...]]] = set()
     for cell in plan.cells:
-        for verb in missing(cell):
+        repeated = cell.verbs[cell.verbs.index(again) :] if again in cell.verbs else ()
+        for verb in dict.fromkeys([*missing(cell), *repeated]):
             if (verb, cell.files(verb)) not in parsed:
                 parsed.add((verb, cell.files(verb)))
                 _check_parses(cell, verb)

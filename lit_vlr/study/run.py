@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Protocol
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -15,16 +14,6 @@ from lit_vlr.study.identity import check_identity, save_identity
 from lit_vlr.study.lock import locked
 from lit_vlr.study.plan import Cell, Plan, Verb
 from lit_vlr.study.stages import StageError, forget, missing, run_stage
-
-
-class _Say(Protocol):
-    """What the runner reports to."""
-
-    def begin(self, cell: Cell, verb: Verb) -> None:
-        """A stage begins."""
-
-    def end(self) -> None:
-        """It is through."""
 
 
 def check_plan(plan: Plan, again: Verb | None = None) -> None:
@@ -85,7 +74,7 @@ def run_study(plan: Plan, *, keep_going: bool = False, again: Verb | None = None
     return failed
 
 
-def _run_cell(cell: Cell, lock: int, say: _Say) -> None:
+def _run_cell(cell: Cell, lock: int, say: _Progress) -> None:
     for verb in missing(cell):
         check_identity(cell)  # files may have been edited while earlier stages ran, for hours
         say.begin(cell, verb)
@@ -114,7 +103,7 @@ class _Progress:
 
 
 @contextmanager
-def _progress(plan: Plan) -> Iterator[_Say]:
+def _progress(plan: Plan) -> Iterator[_Progress]:
     console = Console(soft_wrap=True)
     columns = (SpinnerColumn(), BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
     more = (TimeElapsedColumn(), TextColumn("{task.fields[left]}"))

@@ -36,7 +36,7 @@ def main(args: list[str]) -> None:
     """
     plan, switches = read_plan(args)
     check_plan(plan, switches.again)
-    check_stages_parse(plan)
+    check_stages_parse(plan, switches.again)
     check_apart(plan)
     if names := left_over(plan):
         print(

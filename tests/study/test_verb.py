@@ -11,8 +11,10 @@ import pytest
 from lit_vlr.cli import main
 from lit_vlr.data.scenes import make_scenes
 from lit_vlr.errors import UserError
+from lit_vlr.study.identity import save_identity
 from lit_vlr.study.lock import locked
 from lit_vlr.study.overlap import check_samples_apart, picture_key
+from lit_vlr.study.reading import read_plan
 from lit_vlr.types import Sample
 from tests.study._studies import write_plan
 
@@ -51,6 +53,12 @@ def test_a_mistyped_key_of_the_last_stage_is_refused_before_anything_runs(tmp_pa
     assert "Expected fit of bad-0 to parse but" in said
     assert "max_stepps" in said
     assert not (tmp_path / "out").exists()
+
+    command = write_plan(tmp_path / "s.yaml", tmp_path / "out", attacks=[str(tmp_path / "bad.yaml")])
+    plan = read_plan(command[1:])[0]
+    save_identity(plan.cells[0])
+    (plan.cells[0].folder / "seconds.json").write_text('{"fit": 1, "validate": 1, "test": 1}')
+    assert "Expected test of sft-0 to parse but" in refused(capsys, [*command, "--again=test"])
 
 
 def test_one_picture_under_two_names_is_one_picture(tmp_path: Path) -> None:
