@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo test lint types wheel results modes example base-model clean
+.PHONY: demo test lint types wheel results study modes example base-model clean
 .PHONY: bench-abstainer bench-attacks bench-aurc bench-families bench-files bench-guarantee bench-memory
 .PHONY: bench-perturbations bench-reading bench-training bench-vqa
 
@@ -33,6 +33,9 @@ wheel: $(INSTALLED)         ## build the wheel and test it from outside of the c
 
 results: $(INSTALLED)       ## the figures of the README: three seeds, about an hour on two cores
 	PATH="$(CURDIR)/$(BIN):$$PATH" python -m scripts.results
+
+study: $(INSTALLED)         ## every objective, plain and adversarial, under every attack: about twelve hours on two cores
+	PATH="$(CURDIR)/$(BIN):$$PATH" lit-vlr study --config configs/study/full.yaml
 
 modes: $(INSTALLED)         ## what each mode of adversarial training buys and costs: about half an hour on two cores
 	PATH="$(CURDIR)/$(BIN):$$PATH" python -m scripts.modes

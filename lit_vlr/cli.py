@@ -20,6 +20,8 @@ _USAGE = """lit-vlr: selective prediction of vision-language models, in domain, 
                                         choose a threshold, with a guarantee; --threshold FILE of the others applies it
   lit-vlr score    --predictions FILE [FILE ...] [--threshold FILE] [--json]
                                         every selective metric, with intervals and paired differences
+  lit-vlr study    --config FILE [--dry-run] [--keep-going]
+                                        run arms x seeds x sets x attacks, resume what was begun; table and report
   lit-vlr report   RUN ... [--out FILE] one report of several runs
   lit-vlr data     check | download | export | shard ...
                                         look at a set, fetch it, hand answers in, cut it into shards
@@ -57,6 +59,7 @@ def _verb(name: str) -> Callable[[list[str]], None]:
         "export": _export,
         "report": _report,
         "score": _score,
+        "study": _study,
     }
     if name in own:
         return own[name]
@@ -109,6 +112,12 @@ def _score(args: list[str]) -> None:
     from lit_vlr.verbs.score import main as score
 
     score(args[1:])
+
+
+def _study(args: list[str]) -> None:
+    from lit_vlr.verbs.study import main as study
+
+    study(args[1:])
 
 
 def _report(args: list[str]) -> None:

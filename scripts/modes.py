@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 
 from lit_vlr.predictions import read_predictions
+from lit_vlr.study.plan import Plan, Promise
 from lit_vlr.types import Prediction
-from scripts.cells import MAIN_JOB, run_cell
+from scripts.cells import MAIN_JOB, arm_of, run_cells
 from scripts.results import column, interval, machine
 
 MODES = {
@@ -81,16 +82,19 @@ def main() -> None:
     parser.add_argument("more", nargs="*", help="further arguments of fit and test, after --")
     args = parser.parse_args()
     seeds = " ".join(map(str, args.seeds))
+    arms = {mode: arm_of((*MAIN_JOB, MODES[mode], "experiment/modes")) for mode in args.modes}
+    overrides = tuple(args.more)
+    plan = Plan(args.root, arms, seeds=tuple(args.seeds), overrides=overrides, threshold=Promise("checkpoint"))
+    seconds = run_cells(plan)
     modes: dict[str, Any] = {}
     for mode in args.modes:
-        cells, seconds = [], []
-        for seed in args.seeds:
-            folder = args.root / f"{mode}-{seed}"
-            names = (*MAIN_JOB, MODES[mode], "experiment/modes")
-            seconds.append(run_cell(f"{mode}, seed {seed}", names, seed, folder, True, *args.more))
-            saved = folder / "predictions"
-            cells.append({name: read_predictions(saved / f"{name}.jsonl") for name in (CLEAN, ATTACKED)})
-        modes[mode] = {"config": f"configs/{MODES[mode]}.yaml", **summarise(cells, seconds)}
+        own = [cell for cell in plan.cells if cell.arm == mode]
+        cells = [
+            {name: read_predictions(cell.folder / "predictions" / f"{name}.jsonl") for name in (CLEAN, ATTACKED)}
+            for cell in own
+        ]
+        config = f"configs/{MODES[mode]}.yaml"
+        modes[mode] = {"config": config, **summarise(cells, [seconds[cell.name] for cell in own])}
     result = {
         "command": f"python -m scripts.modes --seeds {seeds} --modes {' '.join(args.modes)}",
         "machine": machine(),

@@ -18,9 +18,10 @@ import numpy as np
 
 from lit_vlr.functional import aurc, group_bootstrap
 from lit_vlr.predictions import read_predictions
+from lit_vlr.study.plan import Cell, Plan, Promise
 from lit_vlr.types import Prediction
 from lit_vlr.versions import versions
-from scripts.cells import MAIN_JOB, run_cell
+from scripts.cells import MAIN_JOB, arm_of, run_cells
 
 ARMS = {"base": "attack/eval_linf_pgd", "standard": "attack/eval_linf_pgd", "adversarial": "attack/linf_pgd"}
 SETS = (
@@ -35,12 +36,17 @@ SETS = (
 ATTACKED = "test+linf_pgd"
 
 
-def cell(arm: str, seed: int, root: Path) -> dict[str, list[Prediction]]:
-    """Fit (but for the base) and test one arm with one seed; returns its predictions by set."""
-    folder = root / f"{arm}-{seed}"
-    names = (*MAIN_JOB, ARMS[arm], "experiment/results")
-    run_cell(f"{arm}, seed {seed}", names, seed, folder, fit=arm != "base")
-    return {name: read_predictions(folder / "predictions" / f"{name}.jsonl") for name in SETS}
+def plan_of(root: Path, seeds: Sequence[int]) -> Plan:
+    """The study; the base is not trained, so one seed is enough for it. Thresholds are those of the checkpoints."""
+    configs = {arm: (*MAIN_JOB, attack, "experiment/results") for arm, attack in ARMS.items()}
+    arms = {"base": arm_of(configs.pop("base"), fit=False, seeds=seeds[:1])}
+    arms |= {arm: arm_of(names) for arm, names in configs.items()}
+    return Plan(root, arms, seeds=tuple(seeds), threshold=Promise("checkpoint"))
+
+
+def read_cell(cell: Cell) -> dict[str, list[Prediction]]:
+    """Its predictions by set."""
+    return {name: read_predictions(cell.folder / "predictions" / f"{name}.jsonl") for name in SETS}
 
 
 def column(cells: Sequence[Sequence[Prediction]], field: str) -> np.ndarray:
@@ -121,9 +127,9 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results"))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     args = parser.parse_args()
-    wanted = [("base", args.seeds[0])] + [(a, s) for s in args.seeds for a in ("standard", "adversarial")]
-    cells = {(arm, seed): cell(arm, seed, args.root) for arm, seed in wanted}
-    seconds = {f"{a}-{s}": json.loads((args.root / f"{a}-{s}" / "seconds.json").read_text()) for a, s in wanted}
+    plan = plan_of(args.root, args.seeds)
+    seconds = run_cells(plan)
+    cells = {(cell.arm, cell.seed): read_cell(cell) for cell in plan.cells}
     result = {
         "command": "make results",
         "machine": machine(),

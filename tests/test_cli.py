@@ -431,7 +431,9 @@ def test_report_names_a_run_without_predictions(tmp_path, capsys) -> None:
 def test_help_names_every_verb(capsys) -> None:
     assert main(["--help"]) == 0
     said = capsys.readouterr().out
-    assert all(verb in said for verb in ("fit", "validate", "test", "predict", "calibrate", "score", "report", "ask"))
+    assert all(
+        verb in said for verb in ("fit", "validate", "test", "predict", "calibrate", "score", "study", "report", "ask")
+    )
 
 
 def test_a_killed_test_run_leaves_nothing_under_a_final_name(run, tmp_path) -> None:

@@ -22,6 +22,7 @@ from lit_vlr.lightning_cli import VLRCLI
 from lit_vlr.models import ModelFamily, Sampling
 from lit_vlr.module import SelectiveVLM
 from lit_vlr.optim import Optimisation
+from lit_vlr.study.reading import read_plan
 from lit_vlr_callbacks.attacks import PGD
 from tests._tiny import CONFIGS, MAIN_JOB
 
@@ -173,7 +174,7 @@ CONFIDENCES = [f for f in FILES if f.startswith("confidence/")]
 
 def test_every_file_belongs_to_a_tested_kind() -> None:
     kinds = {f.split("/")[0] for f in FILES}
-    assert kinds <= {"base", "experiment", "confidence", *KINDS}
+    assert kinds <= {"base", "experiment", "confidence", "study", *KINDS}
 
 
 @pytest.mark.parametrize("verb", ["fit", "test"])
@@ -212,6 +213,22 @@ def test_no_confidence_given_is_null_in_the_configuration() -> None:
 @pytest.mark.parametrize("name", [f for f in FILES if f.startswith("experiment/")])
 def test_experiments_parse_on_top_of_the_main_job(name: str) -> None:
     parse("fit", (*MAIN_JOB, name))
+
+
+def _study_stages() -> list[tuple[str, str, tuple[str, ...]]]:
+    """Verb and files of every fit of shipped studies, and of one test each: tests differ by what fits have, too."""
+    found = []
+    for path in sorted((CONFIGS / "study").glob("*.yaml")):
+        plan, _ = read_plan(["--config", str(path)])
+        names = {cell.arm: cell for cell in plan.cells}
+        stages = [("fit", arm) for arm, given in plan.arms.items() if given.training] + [("test", plan.baseline)]
+        found += [(path.stem, verb, names[arm].files(verb)) for verb, arm in stages]
+    return found
+
+
+@pytest.mark.parametrize(("study", "verb", "files"), _study_stages())
+def test_stages_of_studies_parse(study: str, verb: str, files: tuple[str, ...]) -> None:
+    parse(verb, tuple(name.removeprefix("configs/").removesuffix(".yaml") for name in files))
 
 
 def test_attack_files_add_callbacks_and_replace_none() -> None:

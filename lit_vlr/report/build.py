@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from markupsafe import Markup
 
 from lit_vlr.functional import Interval, risk_coverage_curve
@@ -14,8 +15,9 @@ from lit_vlr.report import abstainer, trust, words
 from lit_vlr.report.figures import SERIES, Curve, bars_svg, risk_coverage_svg
 from lit_vlr.report.gallery import read_gallery
 from lit_vlr.report.page import render, write_page
+from lit_vlr.report.pooling import mean_curve, read_arms
 from lit_vlr.report.runs import PredictionSet, Run, read_runs
-from lit_vlr.report.summary import MAX_RISK, Row, Summary, complement, labelled, summarize
+from lit_vlr.report.summary import MAX_RISK, Row, Summary, complement, fits_of, labelled, summarize
 
 _SYMBOLS = {"right": "✓", "partly": "◐", "wrong": "✗", "unlabelled": "·"}
 _CURVES_TEXT = (
@@ -36,7 +38,11 @@ _COLUMNS = (
 
 
 def build_report(
-    runs: Sequence[Path], out: Path, title: str = "Selective prediction under attack", *, n_resamples: int = 1000
+    runs: Sequence[Path] | Mapping[str, Sequence[Path]],
+    out: Path,
+    title: str = "Selective prediction under attack",
+    *,
+    n_resamples: int = 1000,
 ) -> Path:
     """Write the report of one or more runs: a self-contained HTML file, and the same table as Markdown beside it.
 
@@ -45,7 +51,8 @@ def build_report(
 
     Args:
         runs: run folders, each with ``predictions/<set>.jsonl`` and perhaps ``gallery/``; each is an arm, named like
-            its folder, and the first one is what the others are compared with.
+            its folder, and the first one is what the others are compared with. Or the folders of each arm by name:
+            fits of one arm under several seeds, shown as one.
         out: the HTML file, or a folder for ``report.html``; the Markdown has the same stem.
         title: the heading.
         n_resamples: of the bootstrap; selective accuracy, AURC and coverage at risk, which are slow, get half.
@@ -59,7 +66,7 @@ def build_report(
         PredictionsFormatError: if a predictions file or a manifest cannot be used.
         GalleryFormatError: if a gallery cannot be used.
     """
-    arms = read_runs(runs)
+    arms = read_arms(runs) if isinstance(runs, Mapping) else read_runs(runs)
     summary = summarize(arms, n_resamples=n_resamples, n_resamples_rows=max(1, n_resamples // 2))
     harms = abstainer.harms(arms, n_resamples)
     page = Path(out) if Path(out).suffix == ".html" else Path(out) / "report.html"
@@ -232,10 +239,11 @@ def _curve(one: PredictionSet) -> Curve | None:
     confidence, correctness = labelled(one.predictions)
     if not len(confidence):
         return None
-    curve = risk_coverage_curve(confidence, correctness)
+    fits = fits_of(one)
+    by_fit = [risk_coverage_curve(confidence[fits == fit], correctness[fits == fit]) for fit in np.unique(fits)]
     answered = [p.accuracy for p in one.predictions if p.accuracy is not None and not p.abstained]
     point = (len(answered) / len(confidence), 1 - sum(answered) / len(answered)) if answered else None
-    return Curve(one.name, curve.coverage.tolist(), curve.risk.tolist(), point)
+    return Curve(one.name, *mean_curve(by_fit), point)
 
 
 def _bar_section(summary: Summary) -> dict[str, Any]:

@@ -19,11 +19,13 @@ class PredictionSet:
         name: the file's stem, ``test`` or ``test+linf_pgd``.
         predictions: in the file's order.
         manifest: how they were made; empty where there is no manifest.
+        fits: which fit of the arm each is of, where several are shown as one; else empty.
     """
 
     name: str
     predictions: tuple[Prediction, ...]
     manifest: Mapping[str, Any]
+    fits: tuple[int, ...] = ()
 
     @property
     def data(self) -> str:

@@ -6,9 +6,10 @@ questions would give intervals that are too narrow.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import SupportsFloat, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -22,9 +23,11 @@ from lit_vlr.functional import (
     paired_difference,
     selective_accuracy,
 )
+from lit_vlr.report.pooling import mean_over_fits
 from lit_vlr.report.runs import PredictionSet, Run, set_order, split_name
 from lit_vlr.types import Prediction
 
+Floats: TypeAlias = npt.NDArray[np.float64]
 MAX_RISK = 0.1
 """The risk of the coverage-at-risk column."""
 
@@ -191,17 +194,28 @@ def summarize(runs: Sequence[Run], *, n_resamples: int = 1000, n_resamples_rows:
     )
 
 
-def labelled(predictions: Sequence[Prediction]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+def labelled(predictions: Sequence[Prediction]) -> tuple[Floats, Floats]:
     """Confidence and correctness of the predictions that have labels."""
     pairs = [(p.confidence, p.accuracy) for p in predictions if p.accuracy is not None]
     columns = np.array(pairs, dtype=np.float64).reshape(-1, 2)
     return columns[:, 0], columns[:, 1]
 
 
+def fits_of(one: PredictionSet) -> Floats:
+    """The fit of each prediction that has labels; 0 where there is one fit."""
+    fits = one.fits or (0,) * len(one.predictions)
+    return np.array([fit for fit, p in zip(fits, one.predictions, strict=True) if p.accuracy is not None], np.float64)
+
+
 def _row(arm: str, one: PredictionSet, n_resamples: int, n_resamples_rows: int) -> Row:
     confidence, correctness = labelled(one.predictions)
     groups = [p.image_id for p in one.predictions if p.accuracy is not None]
-    rank = partial(group_bootstrap, groups=groups, n_resamples=n_resamples_rows)
+    fits = fits_of(one)
+    bootstrap = partial(group_bootstrap, groups=groups, n_resamples=n_resamples_rows)
+
+    def rank(metric: Callable[[Floats, Floats], SupportsFloat]) -> Interval:
+        return bootstrap(mean_over_fits(metric), confidence, correctness, fits)
+
     has_labels = len(groups) > 0
     return Row(
         arm=arm,
@@ -211,12 +225,12 @@ def _row(arm: str, one: PredictionSet, n_resamples: int, n_resamples_rows: int) 
         n=len(one.predictions),
         n_labelled=len(groups),
         rates=_rates(one.predictions, n_resamples, n_resamples_rows),
-        aurc=rank(aurc, confidence, correctness) if has_labels else None,
-        coverage_at_risk=rank(_coverage_at_max_risk, confidence, correctness) if has_labels else None,
+        aurc=rank(aurc) if has_labels else None,
+        coverage_at_risk=rank(_coverage_at_max_risk) if has_labels else None,
     )
 
 
-def _coverage_at_max_risk(confidence: npt.NDArray[np.float64], correctness: npt.NDArray[np.float64]) -> float:
+def _coverage_at_max_risk(confidence: Floats, correctness: Floats) -> float:
     return float(coverage_at_risk(confidence, correctness, MAX_RISK))
 
 

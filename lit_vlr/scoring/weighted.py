@@ -123,7 +123,7 @@ def _of_probability(metric: Callable[[Weighted, Tensor], Tensor]) -> Metric:
     return lambda rows: _undefined(rows) if rows.probability is None else metric(rows, rows.probability)
 
 
-def _reliability(cost: float) -> Metric:
+def reliability(cost: float) -> Metric:
     """Effective reliability of decisions that are made already."""
     return lambda rows: rows.mean(rows.answered * answer_rewards(rows.correctness, cost))
 
@@ -132,7 +132,8 @@ def _area(convention: AURCConvention) -> Metric:
     return _of_order(lambda rows: area_under(rows.achieved, convention))
 
 
-def _coverage_at(max_risk: float) -> Metric:
+def coverage_at(max_risk: float) -> Metric:
+    """The largest coverage that keeps a risk, by the best threshold on these very answers."""
     return _of_order(lambda rows: largest_coverage(rows.achieved, max_risk))
 
 
@@ -156,7 +157,7 @@ METRICS: dict[str, Metric] = {
     "accuracy": lambda rows: rows.mean(rows.correctness),
     "abstention_rate": lambda rows: rows.mean(1 - rows.answered),
     "selective_accuracy": lambda rows: rows.mean(rows.correctness, among=rows.answered),
-    **{f"effective_reliability@{cost:g}": _reliability(cost) for cost in (1, 10, 100)},
+    **{f"effective_reliability@{cost:g}": reliability(cost) for cost in (1, 10, 100)},
     "aurc": _area("mean"),
     "aurc_trapezoid": _area("trapezoid"),
     "aurc_geifman": _area("geifman"),
@@ -170,7 +171,7 @@ METRICS: dict[str, Metric] = {
     "adaptive_calibration_error": _of_probability(_adaptive_error),
     "brier_score": _of_probability(lambda rows, stated: rows.mean((stated - rows.correctness).square())),
     "prediction_rejection_ratio": _of_order(lambda rows: rejection_ratio(rows.achieved, rows.best)),
-    **{f"coverage_at_risk@{r:g}": _coverage_at(r) for r in (0.01, 0.05, 0.1, 0.2)},
+    **{f"coverage_at_risk@{r:g}": coverage_at(r) for r in (0.01, 0.05, 0.1, 0.2)},
     **{f"risk_at_coverage@{c:g}": _risk_at(c) for c in (0.5, 0.8)},
 }
 """By name. The first six are of the decisions in force, the others of the confidences."""

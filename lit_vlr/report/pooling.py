@@ -1,0 +1,81 @@
+"""Several fits of one arm, which differ by their seed, shown as one arm."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, SupportsFloat, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from lit_vlr.functional import RiskCoverage
+from lit_vlr.report.runs import PredictionSet, Run, read_runs
+
+Floats: TypeAlias = npt.NDArray[np.float64]
+
+
+def read_arms(arms: Mapping[str, Sequence[Path | str]]) -> list[Run]:
+    """One run an arm, with the answers of all its folders.
+
+    Raises:
+        ValueError: if an arm has no folder, or what `read_runs` refuses.
+        FileNotFoundError: as `read_runs`.
+        PredictionsFormatError: as `read_runs`.
+    """
+    return [pool(name, read_runs(folders)) for name, folders in arms.items()]
+
+
+def pool(name: str, runs: Sequence[Run]) -> Run:
+    """Fits of one arm as one run.
+
+    A question comes once a fit, under ``<uid>#<fit>``, so that pairs of arms go fit by fit; its picture is the same,
+    so that the bootstrap draws all fits' answers on it together. The gallery is the first fit's.
+    """
+    if len(runs) == 1:
+        return replace(runs[0], name=name)
+    sets = dict.fromkeys(key for run in runs for key in run.sets)
+    return Run(
+        name, runs[0].folder, {key: _pool_set([run.sets[key] for run in runs if key in run.sets]) for key in sets}
+    )
+
+
+def _pool_set(sets: Sequence[PredictionSet]) -> PredictionSet:
+    rows = [(replace(p, uid=f"{p.uid}#{fit}"), fit) for fit, one in enumerate(sets) for p in one.predictions]
+    manifest = {key: _agreed([one.manifest.get(key) for one in sets]) for key in sets[0].manifest}
+    predictions, fits = zip(*rows, strict=True)
+    return PredictionSet(sets[0].name, predictions, manifest, fits)
+
+
+def _agreed(values: Sequence[Any]) -> Any:  # noqa: ANN401 - straight from JSON
+    """A manifest's entry that all fits share; else all of theirs, and of nested entries the first fit's."""
+    if all(value == values[0] for value in values) or isinstance(values[0], Mapping):
+        return values[0]
+    return ", ".join(f"{value:.6g}" if isinstance(value, float) else str(value) for value in values)
+
+
+def mean_over_fits(metric: Callable[[Floats, Floats], SupportsFloat]) -> Callable[[Floats, Floats, Floats], float]:
+    """A metric of each fit alone, then their mean: confidences of two fits are not of one scale."""
+
+    def mean(confidence: Floats, correctness: Floats, fit: Floats) -> float:
+        return float(
+            np.mean([float(metric(confidence[fit == one], correctness[fit == one])) for one in np.unique(fit)])
+        )
+
+    return mean
+
+
+def mean_curve(curves: Sequence[RiskCoverage]) -> tuple[list[float], list[float]]:
+    """Coverage and risk of the mean over fits, whose area is the mean of their areas.
+
+    At each coverage that some fit has a cut at; within a tied block the cumulative loss is interpolated, as areas do.
+    """
+    coverage = np.unique(np.concatenate([curve.coverage.numpy() for curve in curves]))
+
+    def risk(curve: RiskCoverage) -> Floats:
+        own = curve.coverage.numpy()
+        lost = np.concatenate([[0.0], own * curve.risk.numpy()])
+        return np.asarray(np.interp(coverage, np.concatenate([[0.0], own]), lost) / coverage)
+
+    return coverage.tolist(), np.mean([risk(curve) for curve in curves], axis=0).tolist()

@@ -1,0 +1,58 @@
+"""Every stage's files parsed against the real signatures, before the first stage takes an hour."""
+
+from __future__ import annotations
+
+import warnings
+
+from lit_vlr.errors import ConfigError, UserError
+from lit_vlr.lightning_cli import VLRCLI
+from lit_vlr.study.plan import Cell, Plan, Verb
+from lit_vlr.study.stages import missing
+
+
+class _ParseOnly(VLRCLI):
+    """Stops after parsing."""
+
+    def _set_seed(self) -> None:
+        pass
+
+    def before_instantiate_classes(self) -> None:
+        pass
+
+    def instantiate_classes(self) -> None:
+        pass
+
+    def _run_subcommand(self, subcommand: str) -> None:
+        pass
+
+
+def check_stages_parse(plan: Plan, again: Verb | None = None) -> None:
+    """Refuse a study whose last arm would fail by a mistyped key, after all others were fitted.
+
+    Each combination of files is parsed once, of stages that are still to be run.
+
+    Args:
+        plan: the study.
+        again: a stage that is to be run again, and those after it.
+
+    Raises:
+        UserError: naming the stage, and what does not parse.
+    """
+    parsed: set[tuple[Verb, tuple[str, ...]]] = set()
+    for cell in plan.cells:
+        repeated = cell.verbs[cell.verbs.index(again) :] if again in cell.verbs else ()
+        for verb in dict.fromkeys([*missing(cell), *repeated]):
+            if (verb, cell.files(verb)) not in parsed:
+                parsed.add((verb, cell.files(verb)))
+                _check_parses(cell, verb)
+
+
+def _check_parses(cell: Cell, verb: Verb) -> None:
+    # What earlier stages make is not there yet.
+    later = ("--ckpt_path=", "--threshold=")
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="LightningCLI's args parameter is intended")
+            _ParseOnly.run([given for given in cell.arguments(verb) if not given.startswith(later)])
+    except ConfigError as error:
+        raise UserError(f"Expected {verb} of {cell.name} to parse but {error}") from error

@@ -1,0 +1,111 @@
+"""Running what is missing of a study, one stage after another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from lit_vlr.study.attacks import check_attack_names
+from lit_vlr.study.cost import duration, remaining, stages
+from lit_vlr.study.identity import check_identity, save_identity
+from lit_vlr.study.lock import locked
+from lit_vlr.study.plan import Cell, Plan, Verb
+from lit_vlr.study.stages import StageError, forget, missing, run_stage
+
+
+def check_plan(plan: Plan, again: Verb | None = None) -> None:
+    """Refuse a plan whose files are missing or do not go together, or whose cells were begun as others.
+
+    Args:
+        plan: the study.
+        again: a stage that is to be run again, so that what it depends on may differ.
+
+    Raises:
+        UserError: naming what differs.
+    """
+    for cell in plan.cells:
+        check_identity(cell, again if again in cell.verbs else None)
+        check_attack_names(cell)
+
+
+def left_over(plan: Plan) -> list[str]:
+    """Names of cells in the study's folder that the plan no longer has: they are kept, and not shown."""
+    known = {cell.name for cell in plan.cells}
+    found = sorted(path.parent.name for path in plan.root.glob("*/cell.json"))
+    return [name for name in found if name not in known]
+
+
+def run_study(plan: Plan, *, keep_going: bool = False, again: Verb | None = None) -> list[StageError]:
+    """Run every stage that is not through.
+
+    A study that is killed at any point goes on with the same call: what is through is not run again, and the stage that
+    was running starts anew.
+
+    Args:
+        plan: the study.
+        keep_going: after a stage that fails, go on with the other cells.
+        again: forget this stage of every cell and those after it, and run them with files as they are now.
+
+    Returns:
+        The stages that failed; none without ``keep_going``.
+
+    Raises:
+        UserError: if another process runs the study, or a cell was begun with another configuration.
+        StageError: if a stage fails, without ``keep_going``.
+    """
+    check_plan(plan, again)
+    with locked(plan.root) as lock:
+        for cell in plan.cells:
+            if again in cell.verbs:
+                forget(cell, again)
+            save_identity(cell, anew=again in cell.verbs)
+        failed: list[StageError] = []
+        with _progress(plan) as say:
+            for cell in plan.cells:
+                try:
+                    _run_cell(cell, lock, say)
+                except StageError as error:
+                    if not keep_going:
+                        raise
+                    failed.append(error)
+    return failed
+
+
+def _run_cell(cell: Cell, lock: int, say: _Progress) -> None:
+    for verb in missing(cell):
+        check_identity(cell)  # files may have been edited while earlier stages ran, for hours
+        say.begin(cell, verb)
+        run_stage(cell, verb, lock)
+        say.end()
+
+
+class _Progress:
+    """A line a stage, and a bar with the time that is left where somebody watches."""
+
+    def __init__(self, plan: Plan, bar: Progress) -> None:
+        self.plan, self.bar = plan, bar
+        self.task = bar.add_task("", total=len(stages(plan)), left="")
+
+    def begin(self, cell: Cell, verb: Verb) -> None:
+        """Say which stage, and what is left."""
+        found = stages(self.plan)
+        done = sum(stage.done for stage in found)
+        left = f"about {duration(remaining(found))} left"
+        self.bar.console.print(f"== {cell.name}: {verb} ({done + 1} of {len(found)}, {left})", highlight=False)
+        self.bar.update(self.task, completed=done, description=f"{cell.name}: {verb}", left=left)
+
+    def end(self) -> None:
+        """One more."""
+        self.bar.update(self.task, advance=1, left=f"about {duration(remaining(stages(self.plan)))} left")
+
+
+@contextmanager
+def _progress(plan: Plan) -> Iterator[_Progress]:
+    console = Console(soft_wrap=True)
+    columns = (SpinnerColumn(), BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
+    more = (TimeElapsedColumn(), TextColumn("{task.fields[left]}"))
+    with Progress(*columns, *more, console=console, transient=True, disable=not console.is_terminal) as bar:
+        yield _Progress(plan, bar)

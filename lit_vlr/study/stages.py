@@ -1,0 +1,140 @@
+"""One stage of a cell: the command line run as a user would, in a process of its own, with a log."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import resource
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from lit_vlr.study.identity import write_whole
+from lit_vlr.study.plan import Cell, Verb
+from lit_vlr.verbs.calibrate import main as calibrate
+
+SECONDS = "seconds.json"
+_TAIL = 20  # lines of the log that are shown of a stage that failed
+_PRODUCTS: dict[Verb, tuple[str, ...]] = {
+    "fit": ("checkpoints", "adapter", "logs"),
+    "validate": ("calibration.jsonl", "calibration.manifest.json", "threshold.json"),
+    "test": ("predictions", "gallery", "gallery.part"),
+}
+
+
+class StageError(Exception):
+    """A stage that did not end well.
+
+    Attributes:
+        cell: whose stage it was.
+        verb: the stage.
+        status: the exit status of its process; negative for a signal.
+        log: where everything is that it said.
+    """
+
+    def __init__(self, cell: Cell, verb: Verb, status: int, log: Path) -> None:
+        super().__init__(f"{verb} of {cell.name} ended with status {status}; its log is {log}")
+        self.cell, self.verb, self.status, self.log = cell, verb, status, log
+
+    @property
+    def tail(self) -> str:
+        """The last lines of the log."""
+        return "\n".join(self.log.read_text(encoding="utf-8", errors="replace").splitlines()[-_TAIL:])
+
+
+def finished(cell: Cell) -> dict[str, float]:
+    """Wall-clock seconds of each stage that is through, and under ``<verb>_cpu`` those of its processors."""
+    path = cell.folder / SECONDS
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+
+def missing(cell: Cell) -> list[Verb]:
+    """The stages that are still to be run."""
+    done = finished(cell)
+    return [verb for verb in cell.verbs if verb not in done]
+
+
+def forget(cell: Cell, verb: Verb) -> None:
+    """Let a stage and those after it be run again."""
+    kept = cell.verbs[: cell.verbs.index(verb)]
+    if cell.folder.is_dir():
+        seconds = {name: taken for name, taken in finished(cell).items() if name.removesuffix("_cpu") in kept}
+        write_whole(cell.folder / SECONDS, json.dumps(seconds))
+
+
+def run_stage(cell: Cell, verb: Verb, lock: int | None = None) -> dict[str, float]:
+    """Run one stage and note that it is through.
+
+    What a killed attempt left of it goes first, so that a resumed study ends where an uninterrupted one does. After the
+    calibration predictions comes the threshold, which every test uses as it stands.
+
+    Args:
+        cell: whose stage.
+        verb: which stage.
+        lock: a descriptor that the process shall hold open.
+
+    Returns:
+        Wall-clock seconds of the stage, and those of its processors, which a busy machine changes less.
+
+    Raises:
+        StageError: if its process fails.
+    """
+    for name in _PRODUCTS[verb]:
+        product = cell.folder / name
+        shutil.rmtree(product) if product.is_dir() else product.unlink(missing_ok=True)
+    started, before = time.time(), _cpu_seconds()
+    log = cell.folder / f"{verb}.log"
+    command = [sys.executable, "-m", "lit_vlr.cli", *cell.arguments(verb)]
+    status = _call(command, log, () if lock is None else (lock,))
+    if status:
+        raise StageError(cell, verb, status, log)
+    if verb == "validate":
+        choose_threshold(cell, log)
+    taken = {verb: time.time() - started, f"{verb}_cpu": _cpu_seconds() - before}
+    write_whole(cell.folder / SECONDS, json.dumps(finished(cell) | taken))
+    return taken
+
+
+def choose_threshold(cell: Cell, log: Path) -> None:
+    """Fit the threshold on the calibration predictions; it is frozen from here on."""
+    promise = cell.plan.threshold
+    given = [f"--predictions={cell.folder / 'calibration.jsonl'}", f"--out={cell.threshold_file}"]
+    given += [f"--method={promise.method}", f"--target-risk={promise.max_risk}"]
+    given += [f"--delta={promise.delta}"] if promise.method == "ltt" else []
+    with log.open("a", encoding="utf-8") as file, contextlib.redirect_stdout(file), contextlib.redirect_stderr(file):
+        calibrate(given)
+
+
+def _call(command: Sequence[str], log: Path, descriptors: Sequence[int]) -> int:
+    """Run a command to its end, which comes with ours at the latest, but for a SIGKILL."""
+    with log.open("w", encoding="utf-8") as file:
+        # Buffered, the last words of a process that is killed would be lost.
+        environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+        process = subprocess.Popen(
+            command,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            env=environment,
+            pass_fds=tuple(descriptors),
+        )
+        try:
+            return process.wait()
+        except BaseException:
+            process.terminate()
+            try:
+                process.wait(timeout=30)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+            raise
+
+
+def _cpu_seconds() -> float:
+    """Of all finished child processes."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime

@@ -1,0 +1,110 @@
+"""A study that is killed goes on: finished stages are not repeated, and it ends where an uninterrupted one does."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from lit_vlr.cli import main
+from lit_vlr.predictions import read_manifest
+from lit_vlr.study.lock import locked
+from lit_vlr.threshold_file import read_threshold
+from tests.study._studies import write_plan
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A study that nothing interrupted."""
+    folder = tmp_path_factory.mktemp("whole")
+    assert main(write_plan(folder / "s.yaml", folder / "out")) == 0
+    return folder / "out"
+
+
+def test_thresholds_come_from_calibration_and_are_frozen(whole: Path) -> None:
+    frozen = read_threshold(whole / "sft-0" / "threshold.json")
+    assert frozen.method == "empirical"
+    for name in ("test", "test+linf_pgd"):
+        manifest = read_manifest(whole / "sft-0" / "predictions" / f"{name}.jsonl")
+        assert manifest["threshold"] == frozen.threshold
+        assert manifest["threshold_file"]["sha256"] == frozen.sha256
+    rows = json.loads((whole / "study.json").read_text())["rows"]
+    assert [(row["arm"], row["set"], row["n"]) for row in rows] == [("sft", "test", 6), ("sft", "test+linf_pgd", 6)]
+
+
+def test_the_report_is_of_arms(whole: Path) -> None:
+    page = (whole / "report.html").read_text()
+    assert 'data-arm="sft"' in page
+    assert "sft-0" not in [line.strip() for line in page.splitlines()]
+
+
+def test_another_configuration_is_refused_with_what_differs(whole: Path, tmp_path: Path, capsys) -> None:
+    changed = write_plan(tmp_path / "s.yaml", whole, threshold={"method": "empirical", "max_risk": 0.5})
+    before = {path: path.stat().st_mtime_ns for path in whole.rglob("*")}
+    assert main(changed) == 2
+    assert "sft-0 as it was begun but its configuration differs: threshold.max_risk was 0.9 and is 0.5" in (
+        capsys.readouterr().err
+    )
+    assert {path: path.stat().st_mtime_ns for path in whole.rglob("*")} == before
+
+
+def start(command: list[str]) -> subprocess.Popen[bytes]:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    full = [sys.executable, "-m", "lit_vlr.cli", *command]
+    return subprocess.Popen(full, env=environment, start_new_session=True, **quiet)
+
+
+def wait_for(what: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:
+    deadline = time.time() + 300
+    while not what() and time.time() < deadline and process.poll() is None:
+        time.sleep(0.05)
+    assert what(), "it never came to that"
+
+
+def test_a_killed_study_ends_where_an_uninterrupted_one_does(whole: Path, tmp_path: Path, capsys) -> None:
+    root = tmp_path / "out"
+    cell = root / "sft-0"
+    command = write_plan(tmp_path / "s.yaml", root)
+
+    process = start(command)  # ended as a batch system does, in the middle of the fit: the stage ends too
+    wait_for(lambda: (cell / "fit.log").exists(), process)
+    process.terminate()
+    assert process.wait(timeout=120) == 130
+    with locked(root):
+        assert not (cell / "seconds.json").exists()
+
+    process = start(command)  # killed at some point after it, with everything that it started
+    wait_for(lambda: (cell / "seconds.json").exists(), process)
+    time.sleep(random.uniform(0, 6))
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    fitted = {path: path.stat().st_mtime_ns for path in (cell / "checkpoints").iterdir()}
+    before = json.loads((cell / "seconds.json").read_text())
+
+    capsys.readouterr()
+    assert main(command) == 0
+    said = capsys.readouterr().out
+    assert "sft-0: fit" not in said
+    assert {path: path.stat().st_mtime_ns for path in (cell / "checkpoints").iterdir()} == fitted
+    after = json.loads((cell / "seconds.json").read_text())
+    assert {key: after[key] for key in before} == before
+
+    assert (root / "study.json").read_bytes() == (whole / "study.json").read_bytes()
+    for name in ("calibration.jsonl", "predictions/test.jsonl", "predictions/test+linf_pgd.jsonl"):
+        assert (cell / name).read_bytes() == (whole / "sft-0" / name).read_bytes()
+
+    made = (root / "study.json").stat().st_mtime_ns
+    assert main(command) == 0  # everything is through: the table alone is made anew
+    assert "== " not in capsys.readouterr().out
+    assert (root / "study.json").stat().st_mtime_ns > made
