@@ -7,7 +7,7 @@ from lit_vlr_callbacks.perturbations import Perturbation
 
 
 def test_it_measures_whatever_is_exported(tmp_path, monkeypatch):
-    arguments = ["--batch=2", "--side=24", "--repeats=2", f"--out={tmp_path / 'x.json'}"]
+    arguments = ["--batch=2", "--side=56", "--repeats=2", f"--out={tmp_path / 'x.json'}"]
     monkeypatch.setattr(sys, "argv", ["perturbation_cost", *arguments])
     perturbation_cost.main()
     result = json.loads((tmp_path / "x.json").read_text())
@@ -30,5 +30,5 @@ def test_a_new_perturbation_is_found(monkeypatch):
     monkeypatch.setattr(exported, "Fog", Fog, raising=False)
     monkeypatch.setattr(exported, "__all__", [*exported.__all__, "Fog"])
     assert isinstance(perturbation_cost.discover()[0]["Fog"], Fog)
-    rows = perturbation_cost.measure(1, 16, 1)
+    rows = perturbation_cost.measure(1, 56, 1)
     assert next(row for row in rows if row["perturbation"] == "Fog")["differentiable"] is False

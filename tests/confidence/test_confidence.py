@@ -59,6 +59,7 @@ def test_public_names() -> None:
         "NormalizedProbability",
         "OnePassConfidence",
         "PTrue",
+        "Selector",
         "SelfConsistency",
         "SequenceProbability",
         "agreement",
