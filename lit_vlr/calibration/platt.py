@@ -67,9 +67,11 @@ class PlattScaling(Calibrator):
         scores, accuracy = check_split(confidence, correctness)
         finite = scores.isfinite()
         score, soft = scores[finite].numpy(), accuracy[finite].numpy()
-        # Scores in units of their spread: raw log-probabilities of a narrow range would condition the fit badly.
-        centre = score.mean() if len(score) else 0.0
-        scale = np.abs(score - centre).max(initial=0.0)
+        # Scores in units of their spread: raw log-probabilities of a narrow range would condition the fit badly. From
+        # the middle of the range and not from the mean: that of three equal scores can differ from them in the last
+        # bit, which then was taken for the spread, and it depends on the order of the rows.
+        low, high = (score.min(), score.max()) if len(score) else (0.0, 0.0)
+        centre, scale = low / 2 + high / 2, high / 2 - low / 2
         if not 1e-300 < scale < 1e300:
             raise DegenerateCalibrationError(
                 f"Expected at least two different finite confidences but {len(score)} are finite and differ by "

@@ -87,6 +87,12 @@ def test_row_order_never_matters(name, data):
     torch.testing.assert_close(EVERY[name](*columns(shuffled))(scores), calibrator(scores), atol=1e-6, rtol=1e-6)
 
 
+def test_equal_confidences_have_no_spread_though_their_mean_is_rounded():
+    """(.485 + .485 + .485) / 3 is not .485 in binary."""
+    with pytest.raises(DegenerateCalibrationError, match="two different finite confidences but 3 are finite"):
+        PlattScaling.fit([-math.inf, 0.485, 0.485, 0.485], [0.0, 0.0, 0.0, 0.9])
+
+
 @pytest.mark.parametrize("name", ["temperature", "platt"])
 def test_selective_metrics_stay_as_they_are(name):
     confidence, correctness = split()
