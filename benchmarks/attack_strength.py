@@ -118,13 +118,13 @@ def apgd(norm: str, name: str, steps: int) -> Run:
 
 
 def cascade(norm: str, steps: int, queries: int) -> Run:
-    """APGD on cross-entropy, APGD on the margin of every wrong class at once, then Square."""
+    """APGD on cross-entropy, APGD on the margin of every wrong class, three of them at once, then Square."""
     ball = threat(norm)
     plain = APGD(ball, steps=steps, success_loss=math.log(CLASSES), early_stop=True)
     aimed = APGD(ball, steps=steps, success_loss=0.0, early_stop=True)
     stages: list[Attack | Stage] = [
         Stage(plain, lambda loss: loss.using(wrong_first)),  # type: ignore[attr-defined]
-        EachTarget(aimed),
+        EachTarget(aimed, together=3),
         Square(ball, queries=queries, success_loss=0.0),
     ]
     return ours(lambda given, _: (Ensemble(ball, stages, success_loss=0.0), given))

@@ -405,12 +405,13 @@ def test_bad_settings(make: Callable[[], object], message: str) -> None:
 # --- a search for each target
 
 
+@pytest.mark.parametrize("together", [None, 2])
 @pytest.mark.parametrize("k", [1, 3, None])
-def test_each_target_equals_one_search_a_target(digits: Digits, k: int | None) -> None:
+def test_each_target_equals_one_search_a_target(digits: Digits, k: int | None, together: int | None) -> None:
     """From the picture itself, where no random start differs: side by side is as one after the other."""
     search = APGD(Linf(EPS), steps=4, random_start=False)
     loss = attacked(digits)
-    found = EachTarget(search, k).attack(loss, digits.images)
+    found = EachTarget(search, k, together).attack(loss, digits.images)
     aims = ranked_targets(digits.net(digits.images), digits.labels)[:, :k]
     losses = torch.stack(
         [search.attack(loss.using(targeted_margin, aims[:, i]), digits.images).loss for i in range(aims.shape[1])]
@@ -424,11 +425,13 @@ def test_each_target_equals_one_search_a_target(digits: Digits, k: int | None) -
     assert (found.images - digits.images).abs().max() <= EPS
 
 
-def test_each_target_in_an_ensemble_counts_every_row_and_breaks_no_fewer(digits: Digits) -> None:
+@pytest.mark.parametrize("together", [None, 3, 1])
+def test_each_target_in_an_ensemble_counts_every_row_and_breaks_no_fewer(digits: Digits, together: int | None) -> None:
     seen: list[int] = []
     handle = digits.net.register_forward_hook(lambda module, given, output: seen.append(len(output)))
     aimed = APGD(Linf(EPS), steps=5, success_loss=0.0, early_stop=True)
-    ensemble = Ensemble(Linf(EPS), [FGSM(Linf(EPS), success_loss=0.0), EachTarget(aimed)], success_loss=0.0)
+    targets = EachTarget(aimed, together=together)
+    ensemble = Ensemble(Linf(EPS), [FGSM(Linf(EPS), success_loss=0.0), targets], success_loss=0.0)
     loss = attacked(digits)
     found = ensemble.attack(loss, digits.images)
     handle.remove()
@@ -438,11 +441,24 @@ def test_each_target_in_an_ensemble_counts_every_row_and_breaks_no_fewer(digits:
     assert (found.success == (loss(found.images) > 0)).all()
 
 
+def test_what_some_targets_break_is_not_searched_for_the_others(digits: Digits) -> None:
+    search = APGD(Linf(EPS), steps=5, success_loss=0.0, early_stop=True, random_start=False)
+    loss = attacked(digits)
+    whole, groups = (EachTarget(search, together=together).attack(loss, digits.images) for together in (None, 1))
+    assert torch.equal(groups.success, whole.success)
+    assert groups.total_passes < whole.total_passes
+    assert (groups.passes <= whole.passes).all()
+    assert groups.trace is not None
+    assert torch.equal(groups.trace[-1], groups.loss)
+
+
 def test_each_target_needs_a_classifier(digits: Digits) -> None:
     with pytest.raises(TypeError, match="a LogitsLoss, whose classes are the targets, but got function"):
         EachTarget(FGSM(Linf(EPS))).attack(lambda x: x.sum((1, 2, 3)), digits.images)
     with pytest.raises(ValueError, match="`targets` of at least 1 but got 0"):
         EachTarget(FGSM(Linf(EPS)), 0)
+    with pytest.raises(ValueError, match="`together` of at least 1 but got 0"):
+        EachTarget(FGSM(Linf(EPS)), together=0)
     one = EachTarget(PGD(Linf(EPS), steps=7)).one_step()
     assert isinstance(one, EachTarget)
     assert one.search.steps == 1
