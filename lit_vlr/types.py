@@ -216,6 +216,10 @@ class VLMOutput:
     image_features: Tensor
     question_features: Tensor
 
+    def first_places(self, n: int) -> Tensor:
+        """Where among the N answer tokens each of ``n`` samples begins, (n,); each has at least its end token."""
+        return torch.searchsorted(self.answer_rows, torch.arange(n, device=self.answer_rows.device))
+
 
 @dataclass(frozen=True)
 class Prediction:

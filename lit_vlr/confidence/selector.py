@@ -99,8 +99,7 @@ class Selector(Confidence):
 
 def selector_features(output: VLMOutput, n: int) -> tuple[Tensor, Tensor, Tensor]:
     """What a selector reads, in float32: image (n, D), question (n, D), logits (n, LOGIT_STATISTICS)."""
-    places = torch.searchsorted(output.answer_rows, torch.arange(n, device=output.answer_rows.device))
-    statistics = logit_statistics(output.answer_logits[places].float())
+    statistics = logit_statistics(output.answer_logits[output.first_places(n)].float())
     return output.image_features.float(), output.question_features.float(), statistics
 
 

@@ -71,8 +71,7 @@ class AbstainingObjective(Objective):
             self.seen += 1
         if self.seen > self.after:
             # Not the first tokens of all samples: a row that is answered "unanswerable" has nothing to abstain from.
-            rows = torch.arange(len(batch), device=losses.device)
-            places = torch.searchsorted(output.answer_rows, rows)
+            rows, places = torch.arange(len(batch), device=losses.device), output.first_places(len(batch))
             answers = output.answer_labels[places] != self.token
             places, rows = places[answers], rows[answers]
             if len(rows):

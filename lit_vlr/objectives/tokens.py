@@ -1,34 +1,12 @@
-"""Losses token by token, brought to one number a sample, and the position where the answer begins."""
+"""Losses token by token, brought to one number a sample."""
 
 from __future__ import annotations
-
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from lit_vlr.types import VLMOutput
-
-
-class FirstTokens(NamedTuple):
-    """Where each answer begins, which in short answers decides between them.
-
-    Attributes:
-        places: indices into the N answer tokens, (B,).
-        logits: what is said there, float32, (B, V).
-        labels: the token to be said, (B,).
-    """
-
-    places: Tensor
-    logits: Tensor
-    labels: Tensor
-
-
-def first_tokens(output: VLMOutput, n: int) -> FirstTokens:
-    """The first answer token of each of n samples; every sample has at least its end token."""
-    places = torch.searchsorted(output.answer_rows, torch.arange(n, device=output.answer_rows.device))
-    return FirstTokens(places, output.answer_logits[places].float(), output.answer_labels[places])
 
 
 def token_cross_entropy(output: VLMOutput, label_smoothing: float = 0.0) -> Tensor:
