@@ -39,9 +39,9 @@ def stages(plan: Plan) -> list[Stage]:
     return [_stage(cell, verb, cells, taken) for cell in cells for verb in cell.verbs]
 
 
-def remaining(found: Sequence[Stage]) -> float:
-    """Seconds that are left."""
-    return sum(stage.seconds for stage in found if not stage.done)
+def remaining(found: Sequence[Stage], jobs: int = 1) -> float:
+    """Seconds that are left where so many cells are run at a time, if none has to wait for another's end."""
+    return sum(stage.seconds for stage in found if not stage.done) / jobs
 
 
 def duration(seconds: float) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
 from jsonargparse import ArgumentParser
+from jsonargparse.typing import PositiveInt
 
 from lit_vlr.errors import ConfigError, UserError
 from lit_vlr.study.plan import Plan, Verb
@@ -20,11 +21,13 @@ class Switches(NamedTuple):
         dry_run: say what would be run.
         keep_going: after a stage that fails, go on with other cells.
         again: the stage to forget and run again.
+        jobs: cells to run at a time.
     """
 
     dry_run: bool
     keep_going: bool
     again: Verb | None
+    jobs: int
 
 
 def read_plan(arguments: Sequence[str]) -> tuple[Plan, Switches]:
@@ -43,13 +46,14 @@ def read_plan(arguments: Sequence[str]) -> tuple[Plan, Switches]:
     parser.add_argument("--keep-going", action="store_true", help="after a stage that fails, go on with other cells")
     said = "forget this stage of every cell, and later ones, and run them with config files as they are now"
     parser.add_argument("--again", type=Literal["validate", "test"] | None, default=None, help=said)
+    parser.add_argument("--jobs", type=PositiveInt, default=1, help="cells to run at a time, sharing the cores")
     parser.add_class_arguments(Plan, None)
     given = parser.parse_args(list(arguments))
     made = parser.instantiate(given)
     plan = Plan(**{name: made[name] for name in Plan.__dataclass_fields__})
     if given.dry_run and given.again:
         raise UserError("Expected --dry-run without --again, which forgets results; give one of them")
-    return plan, Switches(given.dry_run, given.keep_going, given.again)
+    return plan, Switches(given.dry_run, given.keep_going, given.again, given.jobs)
 
 
 class _Parser(ArgumentParser):

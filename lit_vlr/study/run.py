@@ -1,8 +1,11 @@
-"""Running what is missing of a study, one stage after another."""
+"""Running what is missing of a study: a cell after another, or several at a time."""
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Iterator
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -13,6 +16,7 @@ from lit_vlr.study.cost import duration, remaining, stages
 from lit_vlr.study.identity import check_identity, save_identity
 from lit_vlr.study.lock import locked
 from lit_vlr.study.plan import Cell, Plan, Verb
+from lit_vlr.study.processes import Processes
 from lit_vlr.study.stages import StageError, forget, missing, run_stage
 
 
@@ -38,7 +42,7 @@ def left_over(plan: Plan) -> list[str]:
     return [name for name in found if name not in known]
 
 
-def run_study(plan: Plan, *, keep_going: bool = False, again: Verb | None = None) -> list[StageError]:
+def run_study(plan: Plan, *, keep_going: bool = False, again: Verb | None = None, jobs: int = 1) -> list[StageError]:
     """Run every stage that is not through.
 
     A study that is killed at any point goes on with the same call: what is through is not run again, and the stage that
@@ -48,6 +52,7 @@ def run_study(plan: Plan, *, keep_going: bool = False, again: Verb | None = None
         plan: the study.
         keep_going: after a stage that fails, go on with the other cells.
         again: forget this stage of every cell and those after it, and run them with files as they are now.
+        jobs: cells that are run at a time; above 1 each has its share of the cores.
 
     Returns:
         The stages that failed; none without ``keep_going``.
@@ -62,50 +67,61 @@ def run_study(plan: Plan, *, keep_going: bool = False, again: Verb | None = None
             if again in cell.verbs:
                 forget(cell, again)
             save_identity(cell, anew=again in cell.verbs)
-        failed: list[StageError] = []
-        with _progress(plan) as say:
-            for cell in plan.cells:
-                try:
-                    _run_cell(cell, lock, say)
-                except StageError as error:
-                    if not keep_going:
-                        raise
-                    failed.append(error)
-    return failed
+        # Small models get more of two cores as two processes than as one with two threads.
+        threads = None if jobs == 1 else max(1, (os.cpu_count() or 1) // jobs)
+        with _progress(plan, jobs) as say:
+            return _run_cells(plan, Processes((lock,), threads), say, keep_going, jobs)
 
 
-def _run_cell(cell: Cell, lock: int, say: _Progress) -> None:
+def _run_cells(plan: Plan, processes: Processes, say: _Progress, keep_going: bool, jobs: int) -> list[StageError]:
+    with ThreadPoolExecutor(jobs) as pool:
+        runs = [pool.submit(_run_cell, cell, processes, say) for cell in plan.cells]
+        try:
+            ended = wait(runs, return_when="ALL_COMPLETED" if keep_going else FIRST_EXCEPTION).done
+            # In the order of the cells: of two that failed the first is named.
+            errors = [error for run in runs if run in ended and (error := run.exception()) is not None]
+            failed = [error for error in errors if isinstance(error, StageError)]
+            if errors and not (keep_going and len(failed) == len(errors)):
+                raise errors[0]
+            return failed
+        finally:
+            # Also where somebody has interrupted: the pool waits for its threads, and they for their processes.
+            pool.shutdown(wait=False, cancel_futures=True)
+            processes.end()
+
+
+def _run_cell(cell: Cell, processes: Processes, say: _Progress) -> None:
     for verb in missing(cell):
         check_identity(cell)  # files may have been edited while earlier stages ran, for hours
         say.begin(cell, verb)
-        run_stage(cell, verb, lock)
+        run_stage(cell, verb, processes)
         say.end()
 
 
 class _Progress:
     """A line a stage, and a bar with the time that is left where somebody watches."""
 
-    def __init__(self, plan: Plan, bar: Progress) -> None:
-        self.plan, self.bar = plan, bar
+    def __init__(self, plan: Plan, bar: Progress, jobs: int) -> None:
+        self.plan, self.bar, self.jobs = plan, bar, jobs
         self.task = bar.add_task("", total=len(stages(plan)), left="")
 
     def begin(self, cell: Cell, verb: Verb) -> None:
         """Say which stage, and what is left."""
         found = stages(self.plan)
         done = sum(stage.done for stage in found)
-        left = f"about {duration(remaining(found))} left"
+        left = f"about {duration(remaining(found, self.jobs))} left"
         self.bar.console.print(f"== {cell.name}: {verb} ({done + 1} of {len(found)}, {left})", highlight=False)
         self.bar.update(self.task, completed=done, description=f"{cell.name}: {verb}", left=left)
 
     def end(self) -> None:
         """One more."""
-        self.bar.update(self.task, advance=1, left=f"about {duration(remaining(stages(self.plan)))} left")
+        self.bar.update(self.task, advance=1, left=f"about {duration(remaining(stages(self.plan), self.jobs))} left")
 
 
 @contextmanager
-def _progress(plan: Plan) -> Iterator[_Progress]:
-    console = Console(soft_wrap=True)
+def _progress(plan: Plan, jobs: int) -> Iterator[_Progress]:
+    console = Console(file=sys.stdout, soft_wrap=True)  # itself, also while a stage redirects
     columns = (SpinnerColumn(), BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
     more = (TimeElapsedColumn(), TextColumn("{task.fields[left]}"))
     with Progress(*columns, *more, console=console, transient=True, disable=not console.is_terminal) as bar:
-        yield _Progress(plan, bar)
+        yield _Progress(plan, bar, jobs)

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-import resource
 import shutil
-import subprocess
 import sys
+import threading
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
 from lit_vlr.study.identity import write_whole
 from lit_vlr.study.plan import Cell, Verb
+from lit_vlr.study.processes import Processes
 from lit_vlr.verbs.calibrate import main as calibrate
 
 SECONDS = "seconds.json"
 _TAIL = 20  # lines of the log that are shown of a stage that failed
+_REDIRECTED = threading.Lock()
+"""Redirection is the whole process's: two threads that redirect would leave each other's file behind."""
 _PRODUCTS: dict[Verb, tuple[str, ...]] = {
     "fit": ("checkpoints", "adapter", "logs"),
     "validate": ("calibration.jsonl", "calibration.manifest.json", "threshold.json"),
@@ -66,7 +66,7 @@ def forget(cell: Cell, verb: Verb) -> None:
         write_whole(cell.folder / SECONDS, json.dumps(seconds))
 
 
-def run_stage(cell: Cell, verb: Verb, lock: int | None = None) -> dict[str, float]:
+def run_stage(cell: Cell, verb: Verb, processes: Processes) -> dict[str, float]:
     """Run one stage and note that it is through.
 
     What a killed attempt left of it goes first, so that a resumed study ends where an uninterrupted one does. After the
@@ -75,7 +75,7 @@ def run_stage(cell: Cell, verb: Verb, lock: int | None = None) -> dict[str, floa
     Args:
         cell: whose stage.
         verb: which stage.
-        lock: a descriptor that the process shall hold open.
+        processes: what starts its process.
 
     Returns:
         Wall-clock seconds of the stage, and those of its processors, which a busy machine changes less.
@@ -86,15 +86,14 @@ def run_stage(cell: Cell, verb: Verb, lock: int | None = None) -> dict[str, floa
     for name in _PRODUCTS[verb]:
         product = cell.folder / name
         shutil.rmtree(product) if product.is_dir() else product.unlink(missing_ok=True)
-    started, before = time.time(), _cpu_seconds()
+    started = time.time()
     log = cell.folder / f"{verb}.log"
-    command = [sys.executable, "-m", "lit_vlr.cli", *cell.arguments(verb)]
-    status = _call(command, log, () if lock is None else (lock,))
-    if status:
-        raise StageError(cell, verb, status, log)
+    ended = processes.call([sys.executable, "-m", "lit_vlr.cli", *cell.arguments(verb)], log)
+    if ended.status:
+        raise StageError(cell, verb, ended.status, log)
     if verb == "validate":
         choose_threshold(cell, log)
-    taken = {verb: time.time() - started, f"{verb}_cpu": _cpu_seconds() - before}
+    taken = {verb: time.time() - started, f"{verb}_cpu": ended.cpu_seconds}
     write_whole(cell.folder / SECONDS, json.dumps(finished(cell) | taken))
     return taken
 
@@ -105,36 +104,10 @@ def choose_threshold(cell: Cell, log: Path) -> None:
     given = [f"--predictions={cell.folder / 'calibration.jsonl'}", f"--out={cell.threshold_file}"]
     given += [f"--method={promise.method}", f"--target-risk={promise.max_risk}"]
     given += [f"--delta={promise.delta}"] if promise.method == "ltt" else []
-    with log.open("a", encoding="utf-8") as file, contextlib.redirect_stdout(file), contextlib.redirect_stderr(file):
+    with (
+        _REDIRECTED,
+        log.open("a", encoding="utf-8") as file,
+        contextlib.redirect_stdout(file),
+        contextlib.redirect_stderr(file),
+    ):
         calibrate(given)
-
-
-def _call(command: Sequence[str], log: Path, descriptors: Sequence[int]) -> int:
-    """Run a command to its end, which comes with ours at the latest, but for a SIGKILL."""
-    with log.open("w", encoding="utf-8") as file:
-        # Buffered, the last words of a process that is killed would be lost.
-        environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
-        process = subprocess.Popen(
-            command,
-            stdout=file,
-            stderr=subprocess.STDOUT,
-            stdin=subprocess.DEVNULL,
-            env=environment,
-            pass_fds=tuple(descriptors),
-        )
-        try:
-            return process.wait()
-        except BaseException:
-            process.terminate()
-            try:
-                process.wait(timeout=30)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-            raise
-
-
-def _cpu_seconds() -> float:
-    """Of all finished child processes."""
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime

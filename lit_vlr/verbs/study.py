@@ -44,13 +44,13 @@ def main(args: list[str]) -> None:
             file=sys.stderr,
         )
     if switches.dry_run:
-        print_cost(plan)
+        print_cost(plan, switches.jobs)
         return
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # an end as Ctrl-C makes it, stages included
     try:
-        failed = run_study(plan, keep_going=switches.keep_going, again=switches.again)
+        failed = run_study(plan, keep_going=switches.keep_going, again=switches.again, jobs=switches.jobs)
     except KeyboardInterrupt:
-        print(f"lit-vlr: interrupted with {_left(plan)} left; the same command goes on", file=sys.stderr)
+        print(f"lit-vlr: interrupted with {_left(plan, switches.jobs)} left; the same command goes on", file=sys.stderr)
         raise
     except StageError as error:
         print(error.tail, file=sys.stderr)
@@ -65,7 +65,7 @@ def main(args: list[str]) -> None:
         raise UserError(f"{len(failed)} stages failed; the first is {failed[0]}; what is reported is without them")
 
 
-def print_cost(plan: Plan) -> None:
+def print_cost(plan: Plan, jobs: int) -> None:
     """What is through, what is left, and how long it will take."""
     found = stages(plan)
     screen = Screen("cell", "stage", "state", "seconds", title=f"{plan.root}: {len(plan.cells)} cells")
@@ -77,13 +77,13 @@ def print_cost(plan: Plan) -> None:
     left = [stage for stage in found if not stage.done]
     stated = sum(not stage.measured for stage in left)
     print(
-        f"{len(left)} of {len(found)} stages are left, {_left(plan)}: {stated} stages as `seconds` of the plan states, "
-        f"{len(left) - stated} as measured in this study"
+        f"{len(left)} of {len(found)} stages are left, {_left(plan, jobs)}: {stated} stages as `seconds` of the plan "
+        f"states, {len(left) - stated} as measured in this study"
     )
 
 
-def _left(plan: Plan) -> str:
-    return f"about {duration(remaining(stages(plan)))}"
+def _left(plan: Plan, jobs: int) -> str:
+    return f"about {duration(remaining(stages(plan), jobs))}"
 
 
 def _conclude(plan: Plan) -> None:

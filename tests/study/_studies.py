@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from lightning.pytorch import Callback
 from torch.utils.data import DataLoader
 
 from lit_vlr.datamodule import ScenesDataModule
@@ -52,6 +53,13 @@ def write_cell(cell: Cell, sets: Mapping[str, Sequence[Prediction]], threshold: 
             for prediction in predictions:
                 writer.write(prediction)
     (cell.folder / "seconds.json").write_text('{"fit": 30, "validate": 5, "test": 10}')
+
+
+class Breaks(Callback):
+    """A fit that fails in its first step."""
+
+    def on_train_batch_start(self, *_: Any) -> None:
+        raise RuntimeError("broken on purpose")
 
 
 class Overlapping(ScenesDataModule):

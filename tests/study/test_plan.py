@@ -70,7 +70,7 @@ def test_the_command_line_wins(tmp_path: Path) -> None:
     path.write_text(STUDY.format(root="elsewhere"))
     plan, switches = read_plan(["--config", str(path), "--dry-run", "--root", str(tmp_path), "--seeds=[7]"])
     assert (plan.root, plan.seeds) == (tmp_path, (7,))
-    assert switches == (True, False, None)
+    assert switches == (True, False, None, 1)
     with pytest.raises(UserError, match="Expected --dry-run without --again, which forgets results"):
         read_plan(["--config", str(path), "--dry-run", "--again=test"])
 

@@ -72,6 +72,34 @@ def wait_for(what: Callable[[], bool], process: subprocess.Popen[bytes]) -> None
     assert what(), "it never came to that"
 
 
+def test_cells_side_by_side_end_together_and_go_on(tmp_path: Path, capsys) -> None:
+    root = tmp_path / "out"
+    command = [*write_plan(tmp_path / "s.yaml", root, seeds=[0, 1, 2]), "--jobs", "2"]
+    process = start(command)
+    wait_for(lambda: all((root / f"sft-{seed}" / "fit.log").exists() for seed in (0, 1)), process)
+    assert not (root / "sft-2" / "fit.log").exists()  # two at a time
+    process.terminate()
+    assert process.wait(timeout=120) == 130
+    with locked(root):  # which both stages held open: neither outlived the study
+        pass
+    assert main(command) == 0
+    rows = json.loads((root / "study.json").read_text())["rows"]
+    assert {tuple(row["seeds"]) for row in rows} == {(0, 1, 2)}
+    assert main([*command, "--dry-run"]) == 0
+    assert "0 of 9 stages are left" in capsys.readouterr().out
+
+
+def test_of_cells_side_by_side_one_that_fails_is_named_and_the_others_can_be_kept(tmp_path: Path, capsys) -> None:
+    (tmp_path / "bad.yaml").write_text("trainer: {callbacks+: [{class_path: tests.study._studies.Breaks}]}\n")
+    arms = {"bad": {"training": [str(tmp_path / "bad.yaml")]}, "sft": {}}
+    command = [*write_plan(tmp_path / "s.yaml", tmp_path / "out", arms=arms), "--jobs", "2"]
+    assert main([*command, "--keep-going"]) == 2
+    assert "1 stages failed; the first is fit of bad-0 ended with status" in capsys.readouterr().err
+    assert (tmp_path / "out" / "sft-0" / "predictions" / "test.jsonl").exists()
+    assert main(command) == 2
+    assert "fit of bad-0 ended with status" in capsys.readouterr().err
+
+
 def test_a_killed_study_ends_where_an_uninterrupted_one_does(whole: Path, tmp_path: Path, capsys) -> None:
     root = tmp_path / "out"
     cell = root / "sft-0"
