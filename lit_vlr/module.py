@@ -113,10 +113,10 @@ class SelectiveVLM(LightningModule):
         Raises:
             UserError: if the objective does not train it.
         """
-        if any(p.requires_grad for p in self.confidence.parameters()) and not self.objective.trains(self.confidence):
+        if self.confidence.learns and not self.objective.trains(self.confidence):
             raise UserError(
                 f"Expected an objective that trains {self.score_name} but got {self.objective!r}; add --config "
-                "configs/objective/selector.yaml, or choose a confidence that learns nothing"
+                f"configs/objective/{self.confidence.taught_by}.yaml, or choose a confidence that learns nothing"
             )
 
     def attack_loss(self, images: Tensor, batch: Batch) -> Tensor:
@@ -187,6 +187,7 @@ class SelectiveVLM(LightningModule):
             )
         threshold = self.threshold.cpu()
         abstained = (confidence < threshold) | threshold.isposinf()  # +inf abstains even where confidence is +inf
+        abstained |= torch.tensor(self.confidence.declines(texts))
         calibrated = [None] * len(confidence) if self.calibrator is None else self.calibrator(confidence).tolist()
         return [
             Prediction(
@@ -252,7 +253,10 @@ class SelectiveVLM(LightningModule):
         """The optimiser over what trains, and its schedule."""
         trained = {name: p for name, p in self.named_parameters() if p.requires_grad}
         steps = int(self.trainer.estimated_stepping_batches)
-        return build_optimizer(trained, self.optimisation, steps, self.family.tower_of)
+        return build_optimizer(trained, self.optimisation, steps, self._tower_of)
+
+    def _tower_of(self, parameter: str) -> str | None:
+        return "confidence" if parameter.startswith("confidence.") else self.family.tower_of(parameter)
 
     def _trained_names(self) -> set[str]:
         """What a checkpoint holds: what is trained, the threshold, and what the objective has to remember."""

@@ -25,6 +25,7 @@ class Optimisation:
         lr: peak learning rate of the adapters.
         projector_lr: that of the projector; None takes ``lr``.
         vision_lr: that of the vision tower's adapters; None takes ``lr``.
+        confidence_lr: that of a learned confidence; None takes ``lr``.
         weight_decay: decoupled decay; not applied to vectors (norms, biases).
         warmup: share of the steps that the rate grows over.
         final: the rate at the end, as a share of the peak.
@@ -45,6 +46,7 @@ class Optimisation:
     lr: float = 2e-4
     projector_lr: float | None = None
     vision_lr: float | None = None
+    confidence_lr: float | None = None
     weight_decay: float = 0.0
     warmup: float = 0.03
     final: float = 0.05
@@ -62,7 +64,9 @@ class Optimisation:
         >>> Optimisation(lr=1e-3, vision_lr=1e-5).rate("vision"), Optimisation(lr=1e-3).rate("projector")
         (1e-05, 0.001)
         """
-        own = {"projector": self.projector_lr, "vision": self.vision_lr}.get(tower or "")
+        own = {"projector": self.projector_lr, "vision": self.vision_lr, "confidence": self.confidence_lr}.get(
+            tower or ""
+        )
         return self.lr if own is None else own
 
 

@@ -143,6 +143,7 @@ class Batch:
         prompt_mask: 1 on real tokens, (B, T').
         samples: the samples, in row order.
         targets: the answer that each row is trained on, in row order.
+        attacked: which rows' pictures adversarial training has changed, (B,), bool; None where nobody attacked.
     """
 
     images: Tensor | list[Tensor]
@@ -153,6 +154,7 @@ class Batch:
     prompt_mask: Tensor
     samples: tuple[Sample, ...]
     targets: tuple[str, ...]
+    attacked: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.samples)

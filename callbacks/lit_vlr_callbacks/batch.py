@@ -105,6 +105,20 @@ def write_images(batch: Any, image_key: int | str, images: Tensor) -> None:  # n
         ) from error
 
 
+def mark_attacked(batch: Any, clean: Tensor, images: Tensor) -> None:  # noqa: ANN401
+    """Tell a batch that asks for it, by an entry ``attacked``, which rows have other pictures now, (B,), bool.
+
+    A loss that has to treat them apart can look there. Batches without that entry are left alone.
+    """
+    asks = "attacked" in batch if isinstance(batch, dict) else _has_field(batch, "attacked")
+    if asks:
+        batch["attacked"] = (images != clean).flatten(1).any(1)
+
+
+def _has_field(batch: Any, name: str) -> bool:  # noqa: ANN401
+    return is_dataclass(batch) and name in {field.name for field in fields(batch)}
+
+
 def replaced_images(batch: Any, image_key: int | str, images: Tensor) -> Any:  # noqa: ANN401
     """A batch of its own with other pictures and otherwise the same entries, whatever the batch is.
 

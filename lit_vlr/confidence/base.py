@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import ClassVar
 
 from torch import Tensor, nn
 
@@ -23,6 +24,9 @@ class Confidence(nn.Module, ABC):
     checkpoints and manifests record.
     """
 
+    taught_by: ClassVar[str] = "selector"
+    """The file under ``configs/objective`` of an objective that trains it, where it `learns`."""
+
     def check(self, family: ModelFamily) -> None:
         """Raise a `UserError` if this score cannot be had from a family; before hours are spent on training it.
 
@@ -31,6 +35,15 @@ class Confidence(nn.Module, ABC):
 
     def prepare(self, family: ModelFamily) -> None:
         """Make what depends on the loaded model, for scores that are learned. A second call does nothing."""
+
+    def declines(self, texts: Sequence[str]) -> list[bool]:
+        """Which answers are none, so that they are abstentions whatever the threshold."""
+        return [False] * len(texts)
+
+    @property
+    def learns(self) -> bool:
+        """Whether it is noise until an objective has trained it."""
+        return any(parameter.requires_grad for parameter in self.parameters())
 
     @abstractmethod
     def forward(self, generated: Generated, family: ModelFamily, batch: Batch, max_new_tokens: int) -> Tensor:

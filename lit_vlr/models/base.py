@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
+from lit_vlr.errors import UserError
 from lit_vlr.models.sampling import Sampling
 from lit_vlr.types import Batch, Sample, VLMOutput
 
@@ -129,11 +131,25 @@ class ModelFamily(nn.Module, ABC):
     def option_log_probs(self, batch: Batch, prompts: Sequence[str], options: Sequence[str]) -> Tensor:
         """Log-probability that each option follows a prompt on the row's picture, (B, number of options), float32.
 
+        Differentiable to ``batch.images``.
+
         Args:
             batch: the pictures.
             prompts: the whole text, one a row, with one ``<image>``.
             options: each one token after the prompts.
         """
+
+    def add_adapter(self, name: str) -> None:
+        """Add a further adapter, off and ready to be trained; a second call does nothing.
+
+        Raises:
+            UserError: if the family cannot have one.
+        """
+        raise UserError(f"Expected a family that can have another adapter, {name!r}, but {type(self).__name__} cannot")
+
+    def adapter(self, name: str) -> AbstractContextManager[None]:
+        """Passes with a further adapter on, which alone has gradients of them; see `add_adapter`."""
+        raise RuntimeError(f"Expected the adapter {name!r} but there is none; call `add_adapter` first")
 
     @abstractmethod
     def image_features(self, images: Tensor | Sequence[Tensor]) -> tuple[Tensor, ...]:

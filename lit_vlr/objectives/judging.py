@@ -10,7 +10,7 @@ from torch import Tensor
 from lit_vlr.functional._vqa_normalization import VQADialect
 from lit_vlr.models.base import ModelFamily
 from lit_vlr.tasks import score_answer
-from lit_vlr.types import Batch, VLMOutput
+from lit_vlr.types import Batch, Sample, VLMOutput
 
 
 def teacher_forced_accuracy(output: VLMOutput, batch: Batch, family: ModelFamily, dialect: VQADialect) -> Tensor:
@@ -38,10 +38,31 @@ def teacher_forced_accuracy(output: VLMOutput, batch: Batch, family: ModelFamily
     accuracies = []
     for i, sample in enumerate(batch.samples):
         text = _answer(said[i], target[i], batch.targets[i], sample.answers, family)
-        # VQA accuracy leaves one annotator out, and needs two; where the task has another metric one answer is enough.
-        known = text is not None and (sample.task is not None or len(sample.answers) > 1)
-        accuracies.append(score_answer(text or "", sample, dialect) or 0.0 if known else 0.0)
+        accuracies.append(0.0 if text is None else worth(text, sample, dialect))
     return torch.tensor(accuracies, device=output.answer_logits.device)
+
+
+def expected_accuracy(family: ModelFamily, batch: Batch, dialect: VQADialect) -> Tensor:
+    """Soft accuracy to be expected of an answer that is drawn from the model, (B,), with gradients.
+
+    The sum over the annotators' distinct answers of their probability, end token included, times what they are worth.
+    Every other answer is worth nothing, but for one that normalisation makes equal to one of theirs.
+    """
+    worths: list[dict[tuple[int, ...], float]] = []  # by tokens: two spellings may be one answer to the model
+    for sample, target in zip(batch.samples, batch.targets, strict=True):
+        texts = dict.fromkeys(sample.answers or (target,))
+        worths.append({tuple(family.answer_tokens(text)): worth(text, sample, dialect) for text in texts})
+    log_probs = family.answer_log_probs(batch, [list(row) for row in worths])
+    most = log_probs.shape[1]
+    rewards = log_probs.new_tensor([[*row.values(), *[0.0] * (most - len(row))] for row in worths])
+    return (log_probs.exp() * rewards).sum(1)
+
+
+def worth(text: str, sample: Sample, dialect: VQADialect) -> float:
+    """Soft accuracy of an answer to a training question, in [0, 1]; 0 where it cannot be told."""
+    # VQA accuracy leaves one annotator out, and needs two; where the task has another metric one answer is enough.
+    known = sample.task is not None or len(sample.answers) > 1
+    return score_answer(text, sample, dialect) or 0.0 if known else 0.0
 
 
 def _answer(

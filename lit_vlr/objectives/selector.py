@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from lit_vlr.confidence import Confidence, Selector
@@ -15,8 +14,8 @@ from lit_vlr.functional._vqa_normalization import VQADialect
 from lit_vlr.models.base import ModelFamily
 from lit_vlr.objectives.base import Objective
 from lit_vlr.objectives.judging import teacher_forced_accuracy
+from lit_vlr.objectives.peer_labels import PeerLabels
 from lit_vlr.objectives.sft import SFT
-from lit_vlr.predictions import read_predictions
 from lit_vlr.types import Batch, VLMOutput
 
 
@@ -28,8 +27,7 @@ class TrainSelector(Objective):
     Features are detached: the selector learns what the model shows anyway, and the model does not learn to please it.
     So the model is trained exactly as without a selector, whatever :math:`\lambda` is, but for gradient clipping, which
     looks at the norm of all gradients together. Accuracies are those of
-    `teacher_forced_accuracy`, so that nothing is generated while training. Under adversarial training the selector sees
-    the same pictures as the model, attacked ones included: it learns to doubt those too ("robust selector").
+    `teacher_forced_accuracy`, so that nothing is generated while training.
 
     Args:
         model: what the model itself is trained with; None is `SFT`.
@@ -39,6 +37,9 @@ class TrainSelector(Objective):
         labels: predictions of the training questions by models that were not trained on them ("peers"), as `lit-vlr
             test` writes them; their accuracies are what the selector learns, instead of the model's own on what it is
             being trained on, which soon is right about everything. None takes the model's own.
+        robust: under adversarial training the selector sees the same pictures as the model, attacked ones included, and
+            learns to doubt those too ("robust selector"). False trains it on the rows that are clean: of mode
+            ``mixed``, for where every row is attacked none is left.
 
     Raises:
         ValueError: if the weight is out of range.
@@ -59,13 +60,15 @@ class TrainSelector(Objective):
         train_model: bool = True,
         dialect: VQADialect = "no_skip",
         labels: Path | None = None,
+        robust: bool = True,
     ) -> None:
         super().__init__()
         self.model = SFT() if model is None else model
         self.weight = check_number("weight", weight, 0, float("inf"), "1 is usual", low_open=True)
         self.train_model = train_model
         self.dialect: VQADialect = dialect
-        self.labels = None if labels is None else _read_labels(Path(labels))
+        self.labels = None if labels is None else PeerLabels(Path(labels))
+        self.robust = robust
         # In a tuple, so that torch does not take them for parts of the objective: each is saved once, where it belongs.
         self._prepared: tuple[ModelFamily, Selector] | None = None
 
@@ -90,28 +93,12 @@ class TrainSelector(Objective):
         family, selector = self._prepared
         accuracy = self._accuracy(output, batch, family)
         loss = self.weight * selector_loss(selector.logits(output, len(batch)), accuracy)
+        if not self.robust and batch.attacked is not None:
+            loss = loss * ~batch.attacked
         return loss + self.model(output, batch) if self.train_model else loss
 
     def _accuracy(self, output: VLMOutput, batch: Batch, family: ModelFamily) -> Tensor:
         # A calibration split has no labels of peers: validation judges the model itself.
         if self.labels is None or not self.training:
             return teacher_forced_accuracy(output, batch, family, self.dialect)
-        missing = [uid for uid in batch.uids if uid not in self.labels]
-        if missing:
-            raise UserError(
-                f"Expected a label for {missing[0]} but there is none ({len(missing)} missing in this batch); `labels` "
-                "has to hold a prediction of every training question"
-            )
-        return torch.tensor([self.labels[uid] for uid in batch.uids], device=output.answer_logits.device)
-
-
-def _read_labels(path: Path) -> dict[str, float]:
-    """Accuracies by uid."""
-    predictions = read_predictions(path)
-    unlabelled = next((p.uid for p in predictions if p.accuracy is None), None)
-    if unlabelled is not None or not predictions:
-        whose = "it is empty" if unlabelled is None else f"{unlabelled} has no accuracy"
-        raise UserError(
-            f"Expected labelled predictions in {path} but {whose}; predict a split with annotators' answers"
-        )
-    return {p.uid: float(p.accuracy or 0.0) for p in predictions}
+        return self.labels(batch, output.answer_logits.device)

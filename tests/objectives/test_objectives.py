@@ -28,6 +28,7 @@ from tests.objectives._outputs import ABSTAINS, Tokens, output
 from tests.oracles import abstain_losses as oracle
 
 LENGTHS = [1, 3, 2, 2]
+OF_CROSS_ENTROPY = {"risk": "cross_entropy", "anchor": 0.0, "after": 0}
 
 
 def prepared(objective):
@@ -130,8 +131,8 @@ def test_every_objective_has_cross_entropy_as_its_limit(make) -> None:
         lambda: SelfAdaptive(after=0).eval(),
         lambda: EntropyRegularization(0.3),
         lambda: smoothed(0.2),
-        AURCObjective,
-        AUGRCObjective,
+        lambda: AURCObjective(**OF_CROSS_ENTROPY),
+        lambda: AUGRCObjective(**OF_CROSS_ENTROPY),
     ],
 )
 def test_gradients_match_finite_differences(make) -> None:
@@ -190,7 +191,9 @@ def test_entropy_is_that_of_a_distribution() -> None:
     assert EntropyRegularization(0.5)(replace(made, answer_logits=forbidden), batch).isfinite().all()
 
 
-@pytest.mark.parametrize(("objective", "metric"), [(AURCObjective(), aurc), (AUGRCObjective(), augrc)])
+@pytest.mark.parametrize(
+    ("objective", "metric"), [(AURCObjective(**OF_CROSS_ENTROPY), aurc), (AUGRCObjective(**OF_CROSS_ENTROPY), augrc)]
+)
 def test_rank_weights_make_the_area_of_the_batch_that_is_there(objective, metric) -> None:
     for lengths in ([1, 2, 2], [2, 1, 1, 3, 1]):
         made, batch = output(lengths, seed=len(lengths))

@@ -29,7 +29,7 @@ def _check(rank: int, store: str) -> None:
             whole.answer_rows[kept] - rows[0],
             *(torch.zeros(0),) * 3,
         )
-        for objective in (AURCObjective(), AUGRCObjective()):
+        for objective in (made(risk="cross_entropy", anchor=0.0, after=0) for made in (AURCObjective, AUGRCObjective)):
             weights = objective.weights(confidence).float()
             expected = (weights * SFT()(whole, batch))[SHARES[rank]]
             torch.testing.assert_close(objective(share, mine), expected)

@@ -22,6 +22,9 @@ from lit_vlr.models import Llava, Lora
 from lit_vlr.module import SelectiveVLM
 from lit_vlr.objectives import SFT, SelfAdaptive, TrainSelector
 from lit_vlr.objectives.judging import teacher_forced_accuracy
+from lit_vlr_callbacks import AdversarialTraining
+from lit_vlr_callbacks.attacks import PGD
+from lit_vlr_callbacks.perturbations import Linf
 from tests._answers import predictions, write
 from tests._tiny import family
 from tests.oracles.abstain_losses import softmax
@@ -214,12 +217,47 @@ def test_labels_of_peers_are_what_is_learned(asked, tmp_path) -> None:
         torch.testing.assert_close(objective.eval()(output, few), own)
     objective.train()
     assert objective.labels is not None
-    del objective.labels[few.uids[2]]
+    del objective.labels.accuracies[few.uids[2]]
     with pytest.raises(UserError, match=rf"label for {few.uids[2]} but there is none \(1 missing"):
         objective(output, few)
     write(tmp_path / "unlabelled.jsonl", [replace(labelled[0], accuracy=None)])
     with pytest.raises(UserError, match="has no accuracy; predict a split"):
         TrainSelector(labels=tmp_path / "unlabelled.jsonl")
+
+
+def test_a_selector_that_is_not_robust_learns_from_clean_rows_alone(asked) -> None:
+    made, rows = asked
+    selector = Selector(16, dropout=0.0)
+    selector.prepare(made)
+    attacked = torch.arange(len(rows)) % 3 == 0
+    with torch.no_grad():
+        output = made(rows)
+        losses = {}
+        for robust in (True, False):
+            objective = TrainSelector(train_model=False, robust=robust)
+            objective.prepare(made, selector)
+            losses[robust] = objective(output, replace(rows, attacked=attacked))
+            torch.testing.assert_close(objective(output, rows), losses[True])  # nobody attacked
+    assert torch.equal(losses[False], losses[True] * ~attacked)
+    assert (losses[True] > 0).all()
+
+
+def test_adversarial_training_says_which_rows_it_attacked(tmp_path: Path) -> None:
+    seen = []
+
+    class Watch(SFT):
+        def forward(self, output, batch):
+            seen.append((batch.attacked, batch.images, batch.samples))
+            return super().forward(output, batch)
+
+    attack = PGD(Linf(8 / 255), steps=1, keep_best=False)
+    fit(module(Watch()), tmp_path, 3, enable_checkpointing=False, callbacks=[AdversarialTraining(attack, mode="mixed")])
+    assert len(seen) == 3
+    for attacked, images, samples in seen:
+        clean = torch.stack([torch.from_numpy(sample.image).permute(2, 0, 1) / 255 for sample in samples])
+        changed = ((images - clean).abs() > 1e-4).flatten(1).any(1)
+        assert attacked.tolist() == changed.tolist()
+        assert attacked.sum() == 2
 
 
 def test_logit_statistics() -> None:

@@ -11,7 +11,7 @@ from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor
 
 from lit_vlr_callbacks.attacks.base import Attack
-from lit_vlr_callbacks.batch import rounded_back, write_images
+from lit_vlr_callbacks.batch import mark_attacked, rounded_back, write_images
 from lit_vlr_callbacks.isolation import require_attackable
 from lit_vlr_callbacks.perturbations.base import Perturbation
 
@@ -23,7 +23,7 @@ class Turn:
     Attributes:
         trainer: the Trainer.
         pl_module: the module in training.
-        batch: the batch, which a mode may change in place.
+        batch: the batch, which a mode may change in place; an entry ``attacked`` is told which rows were.
         batch_idx: the batch's number within its epoch.
         number: the batch's number within the whole training, from 0.
         image_key: where its pictures are.
@@ -51,8 +51,9 @@ class Turn:
         return rounded_back(images, self.images, self.dtype)
 
     def write(self, images: Tensor) -> None:
-        """Replace the batch's pictures."""
+        """Replace the batch's pictures, and say whose they are if it asks."""
         write_images(self.batch, self.image_key, self.given(images))
+        mark_attacked(self.batch, self.images, images)
 
 
 class Mode(ABC):

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from lit_vlr_callbacks.attacks.base import Attack
 from lit_vlr_callbacks.attacks.pgd import PGD
-from lit_vlr_callbacks.batch import read_images, write_images
+from lit_vlr_callbacks.batch import mark_attacked, read_images, write_images
 from lit_vlr_callbacks.perturbations.base import Params
 from lit_vlr_callbacks.training.base import Mode, Turn
 from lit_vlr_callbacks.training.memory import SampleMemory
@@ -110,6 +110,7 @@ class Free(Mode):
             leaf = turn.given(turn.attack.perturbation.apply(images, params))
         leaf.requires_grad_()
         write_images(turn.batch, turn.image_key, leaf)
+        mark_attacked(turn.batch, images, leaf.detach())
         self._now = (turn, slot, params, leaf)
 
     def _restore(self, slot: int, like: Any) -> bool:  # noqa: ANN401

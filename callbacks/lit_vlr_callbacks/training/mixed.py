@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from lit_vlr_callbacks.batch import select_rows
 from lit_vlr_callbacks.isolation import attack_batch
 from lit_vlr_callbacks.training.base import Mode, Turn
 
@@ -13,8 +14,8 @@ class Mixed(Mode):
     """Replace the pictures of some rows by attacked ones.
 
     The rows are drawn anew for each batch, and a share that is not a whole number of rows is rounded up or down at
-    random, right on average. The attack runs on the whole batch, since the other entries of a batch cannot be split in
-    general: mixing costs as much as `Standard`.
+    random, right on average. They alone are attacked, so that mixing costs less than `Standard`; the whole batch is
+    where it cannot be split (see `lit_vlr_callbacks.batch.select_rows`).
 
     Args:
         adversarial_fraction: share of rows attacked.
@@ -33,13 +34,23 @@ class Mixed(Mode):
             raise ValueError(f"Expected `adversarial_fraction` in [0, 1] but got {adversarial_fraction}")
         self.adversarial_fraction = adversarial_fraction
 
-    def before_step(self, turn: Turn) -> Tensor:
-        """Attack the batch, keep some of it."""
-        result = attack_batch(turn.pl_module, turn.batch, turn.attack, turn.image_key, turn.generator)
+    def before_step(self, turn: Turn) -> Tensor | None:
+        """Attack some of the batch."""
         rows = self._draw_rows(len(turn.images), turn.generator).to(turn.images.device)
-        mixed = torch.where(rows.view(-1, 1, 1, 1), result.images, turn.images)
-        turn.write(mixed)
-        return result.loss
+        chosen = rows.nonzero()[:, 0]
+        if not len(chosen):
+            return None
+        try:
+            own = getattr(turn.pl_module, "select_rows", None)
+            part = select_rows(turn.batch, chosen, len(rows)) if own is None else own(turn.batch, chosen)
+        except ValueError:
+            result = attack_batch(turn.pl_module, turn.batch, turn.attack, turn.image_key, turn.generator)
+            attacked, losses = result.images[chosen], result.loss[chosen]
+        else:
+            result = attack_batch(turn.pl_module, part, turn.attack, turn.image_key, turn.generator)
+            attacked, losses = result.images, result.loss
+        turn.write(turn.images.index_copy(0, chosen, attacked))
+        return losses
 
     def _draw_rows(self, n: int, generator: torch.Generator) -> Tensor:
         """Which of n rows to attack, (n,) bool."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import Any, ClassVar
 
 import torch
@@ -19,6 +20,7 @@ from lit_vlr.models.hf.load import base_of, load_model
 from lit_vlr.models.hf.towers import Tower, Towers
 from lit_vlr.models.lora import Lora
 from lit_vlr.models.sampling import Sampling
+from lit_vlr.models.second_adapter import add_adapter, with_adapter
 from lit_vlr.models.token_statistics import TokenStatistics
 from lit_vlr.models.tokens import encode_rows
 from lit_vlr.types import Batch, VLMOutput
@@ -210,7 +212,6 @@ class TransformersFamily(Layout):
         features = self.encode_images(batch.images)
         return (packed_log_probs if self.packs else row_log_probs)(self, batch, answers, features)
 
-    @torch.no_grad()
     def option_log_probs(self, batch: Batch, prompts: Sequence[str], options: Sequence[str]) -> Tensor:
         """Log-probability that each option follows a prompt, from one pass; the head sees the last position only."""
         ids = [self.encode(prompt, image) for prompt, image in zip(prompts, batch.images, strict=True)]
@@ -221,6 +222,20 @@ class TransformersFamily(Layout):
         hidden = self.body(rows["input_ids"].to(device), self.encode_images(batch.images), attention_mask=mask)
         last = hidden[torch.arange(len(batch), device=device), mask.sum(1) - 1]
         return self.head(last).float().log_softmax(-1).gather(1, tokens)
+
+    def add_adapter(self, name: str) -> None:
+        """Another adapter on the language model, or where that has none on what has one."""
+        if self.gradient_checkpointing:
+            raise UserError(
+                f"Expected `gradient_checkpointing: false` with a further adapter, {name!r}: what is recomputed in the "
+                "backward pass would be computed without it"
+            )
+        lora = self.lora or Lora()
+        add_adapter(self.model, name, (self.language_targets,) if lora.language else self.lora_targets)
+
+    def adapter(self, name: str) -> AbstractContextManager[None]:
+        """Passes with a further adapter on."""
+        return with_adapter(self.model, name)
 
     def describe(self) -> str:
         """Name, quantisation and adapters."""

@@ -1,0 +1,53 @@
+"""Whether answers are right, as models say that were not trained on the questions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from lit_vlr.errors import UserError
+from lit_vlr.predictions import read_predictions
+from lit_vlr.types import Batch
+
+
+class PeerLabels:
+    """Accuracies of answers to training questions by other models, by uid.
+
+    A model is soon right about everything that it is trained on, so that its own answers there teach no doubt.
+
+    Args:
+        path: predictions of every training question, as `lit-vlr test` writes them.
+
+    Raises:
+        UserError: if a prediction has no accuracy, or there is none.
+
+    Reference:
+        Dancette et al., "Improving Selective Visual Question Answering by Learning from Your Peers", CVPR 2023,
+        Section 3.
+    """
+
+    def __init__(self, path: Path) -> None:
+        predictions = read_predictions(path)
+        unlabelled = next((p.uid for p in predictions if p.accuracy is None), None)
+        if unlabelled is not None or not predictions:
+            whose = "it is empty" if unlabelled is None else f"{unlabelled} has no accuracy"
+            raise UserError(
+                f"Expected labelled predictions in {path} but {whose}; predict a split with annotators' answers"
+            )
+        self.accuracies = {p.uid: float(p.accuracy or 0.0) for p in predictions}
+
+    def __call__(self, batch: Batch, device: torch.device) -> Tensor:
+        """The accuracies of a batch, (B,).
+
+        Raises:
+            UserError: if a question has none.
+        """
+        missing = [uid for uid in batch.uids if uid not in self.accuracies]
+        if missing:
+            raise UserError(
+                f"Expected a label for {missing[0]} but there is none ({len(missing)} missing in this batch); `labels` "
+                "has to hold a prediction of every training question"
+            )
+        return torch.tensor([self.accuracies[uid] for uid in batch.uids], device=device)

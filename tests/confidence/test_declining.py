@@ -1,0 +1,80 @@
+"""Declining in words and withholding by a score, as one decision."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from lit_vlr.candidates import answer_candidates
+from lit_vlr.confidence import ExplicitAbstention, NegativeEntropy, Reservation, SequenceProbability
+from lit_vlr.errors import UserError
+from lit_vlr.functional import is_abstention
+from lit_vlr.module import SelectiveVLM
+from lit_vlr.objectives import SFT
+from tests._tiny import batch, family
+
+DECLINES = "unanswerable"
+
+
+@pytest.fixture(scope="module")
+def made():
+    """The embedded model, to which "unanswerable" is made likelier until it says so now and then."""
+    found = family(bits=16, lora=None).eval()
+    token = found.answer_tokens(DECLINES)[0]
+
+    def favour(_module, _inputs, logits):
+        return logits + 6.0 * torch.nn.functional.one_hot(torch.tensor(token), logits.shape[-1])
+
+    found.base.lm_head.register_forward_hook(favour)
+    return found
+
+
+def test_what_declines_is_an_abstention_whatever_the_threshold(made) -> None:
+    rows = batch(made, 24)
+    module = SelectiveVLM(made, SFT(), max_new_tokens=4, confidence=ExplicitAbstention())
+    plain = SelectiveVLM(made, SFT(), max_new_tokens=4)
+    with torch.no_grad():
+        found, usual = module.answer(rows), plain.answer(rows)
+    said = [is_abstention(p.answer) for p in found]
+    assert 0 < sum(said) < len(said)
+    assert [p.abstained for p in found] == said  # the threshold answers everything
+    assert not any(p.abstained for p in usual)
+    for one, other in zip(found, usual, strict=True):
+        assert one.answer == other.answer
+        assert one.confidence == (0.0 if is_abstention(one.answer) else other.confidence)
+    module.threshold.fill_(0.4)
+    with torch.no_grad():
+        assert [p.abstained for p in module.answer(rows)] == [p.confidence < 0.4 for p in found]
+
+
+def test_attacks_see_both_ways_of_abstaining(made) -> None:
+    rows = batch(made, 24)
+    candidates = answer_candidates(made, ExplicitAbstention(), rows, 4, "no_skip", 0.5)
+    usual = answer_candidates(made, SequenceProbability(), rows, 4, "no_skip", 0.5)
+    images = rows.images.clone().requires_grad_()
+    scores, plain = candidates.score(images), usual.score(images)
+    declining = torch.tensor([is_abstention(text) for text in made.generate(rows, 4).texts])
+    assert scores.isneginf().any(1).all()  # "unanswerable" is everybody's candidate
+    # Where it answers the score is about its own; where it declines the best answer's is far below it.
+    assert (scores.amax(1) <= plain.amax(1) + 1e-6).all()
+    assert (scores.amax(1).exp()[declining] < 0.5).all()
+    (grad,) = torch.autograd.grad(scores.amax(1).sum(), images)
+    assert grad.isfinite().all()
+    assert grad.flatten(1).any(1).all()
+
+
+def test_reservation_is_what_is_not_on_the_token_that_abstains(made) -> None:
+    rows = batch(made, 8)
+    with torch.no_grad():
+        generated, output = made.generate(rows, 4), made(rows)
+        found = Reservation()(generated, made, rows, 4)
+    first = output.answer_logits[output.first_places(8)].softmax(-1)
+    torch.testing.assert_close(found, 1 - first[:, made.answer_tokens(DECLINES)[0]], atol=1e-6, rtol=1e-5)
+    assert ((0 <= found) & (found <= 1)).all()
+    scores = answer_candidates(made, Reservation(), rows, 4, "no_skip", 0.5).score(rows.images)
+    torch.testing.assert_close(scores.amax(1).exp(), found, atol=1e-6, rtol=1e-5)
+
+
+def test_a_score_of_another_range_is_refused() -> None:
+    with pytest.raises(UserError, match=r"`score` in \[0, 1\], of which 0 can mean declining, but got Negative"):
+        ExplicitAbstention(NegativeEntropy())
