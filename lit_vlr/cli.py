@@ -28,6 +28,8 @@ _USAGE = """lit-vlr: selective prediction of vision-language models, in domain, 
   lit-vlr export   --checkpoint FILE --out DIR [--dtype D] [--adapter-only]
                                         a folder for plain transformers, adapters merged exactly; or for plain peft
   lit-vlr ask      --checkpoint FILE --image FILE --question TEXT [--threshold FILE]
+  lit-vlr demo-page --checkpoint FILE [--threshold FILE] [--host H] [--port N]
+                                        a page in the browser: drop a picture, ask, drag the attack's eps and threshold
 
 `lit-vlr VERB --help` tells more."""
 
@@ -56,6 +58,7 @@ def _verb(name: str) -> Callable[[list[str]], None]:
         "ask": _ask,
         "calibrate": _calibrate,
         "data": _data,
+        "demo-page": _demo_page,
         "export": _export,
         "report": _report,
         "score": _score,
@@ -99,6 +102,13 @@ def _data(args: list[str]) -> None:
     from lit_vlr.verbs.data import main as data
 
     data(args[1:])
+
+
+def _demo_page(args: list[str]) -> None:
+    from lit_vlr.verbs.demo_page import main as demo_page
+
+    _quiet()
+    demo_page(args[1:])
 
 
 def _export(args: list[str]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import ClassVar
 
 from torch import Tensor, nn
 
@@ -21,7 +22,12 @@ class Confidence(nn.Module, ABC):
 
     Subclasses keep each constructor argument under its own name: ``repr`` then says how a score was made, which is what
     checkpoints and manifests record.
+
+    Attributes:
+        bounds: the lowest and the highest value that the score can take.
     """
+
+    bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
 
     def check(self, family: ModelFamily) -> None:
         """Raise a `UserError` if this score cannot be had from a family; before hours are spent on training it.
