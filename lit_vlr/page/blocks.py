@@ -28,7 +28,7 @@ _AIMS: dict[Aim, str] = {
     "abstain": "abstention",
 }
 assert tuple(_AIMS) == get_args(Aim)
-_SCENES = 6
+_SCENES = 5
 _START = "Drop a picture or choose an example, ask, and press the button."
 
 
@@ -43,6 +43,7 @@ def build_page(predictor: SelectivePredictor, steps: int = 10) -> gr.Blocks:
         steps: of PGD.
     """
     scale = Scale.of(predictor.module)
+    whose = "the threshold file's" if predictor.applied else "the checkpoint's"
 
     def ask(
         image: str | None, question: str, truth: str, eps: float, aim: Aim, position: float
@@ -82,7 +83,13 @@ def build_page(predictor: SelectivePredictor, steps: int = 10) -> gr.Blocks:
             with gr.Column(scale=2, min_width=320):
                 # The file as it came, for the package's own reader: Gradio's would take what it refuses.
                 image = gr.Image(
-                    label="picture", type="filepath", image_mode=None, sources=["upload", "clipboard"], height=220
+                    label="picture",
+                    type="filepath",
+                    image_mode=None,
+                    sources=["upload", "clipboard"],
+                    buttons=[],
+                    height=220,
+                    elem_id="vlr-picture",
                 )
                 question = gr.Textbox(label="question", placeholder="What is …?", lines=1)
                 truth = gr.Textbox(
@@ -100,11 +107,11 @@ def build_page(predictor: SelectivePredictor, steps: int = 10) -> gr.Blocks:
                     value=scale.start,
                     step=scale.step,
                     label="threshold",
-                    info=f"Starts at the checkpoint's, {scale.frozen:.4g}. Far left answers everything, far right "
-                    f"nothing. The confidence is {predictor.module.score_name}.",
+                    info=f"Starts at {scale.frozen:.4g}, {whose}. Far left answers everything, far right nothing. The "
+                    f"confidence is {predictor.module.score_name}.",
                 )
                 shown = gr.HTML(_START)
-        gr.Examples(_examples(make_scenes("test", _SCENES)), [image, question, truth], label="drawn scenes")
+                gr.Examples(_examples(make_scenes("test", _SCENES)), [image, question, truth], label="drawn scenes")
         asked = [image, question, truth, eps, aim, threshold]
         # One at a time: an attack holds the module's weights and modes still while it runs.
         alone = {"concurrency_limit": 1, "concurrency_id": "model"}

@@ -70,7 +70,7 @@ def serve(predictor: SelectivePredictor, host: str, port: int, steps: int = 10, 
         max_file_size="50mb",
         state_session_capacity=100,  # each holds three pictures
         footer_links=[],
-        theme=gr.themes.Base(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]),
+        theme=_theme(),
         css=files("lit_vlr.page").joinpath("page.css").read_text(encoding="utf-8"),
         app_kwargs={"middleware": [Middleware(OwnOriginOnly)]},
     )
@@ -78,3 +78,9 @@ def serve(predictor: SelectivePredictor, host: str, port: int, steps: int = 10, 
     if block:
         page.block_thread()
     return page
+
+
+def _theme() -> gr.themes.Base:
+    """Fonts of the browser's own: Gradio's default is asked for elsewhere, or served along with the page."""
+    theme = gr.themes.Base(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"])
+    return theme.set(block_info_text_color="*neutral_500")
