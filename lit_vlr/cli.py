@@ -15,7 +15,7 @@ _USAGE = """lit-vlr: selective prediction of vision-language models, in domain, 
   lit-vlr fit      --config FILE ...    fine-tune; configs in the order base, model, data, objective, attack
   lit-vlr validate --config FILE ...    answer the calibration split: calibration.jsonl
   lit-vlr test     --config FILE ...    answer the test sets, clean and attacked, and write the report
-  lit-vlr predict  --config FILE ...    answer without writing files
+  lit-vlr predict  --config FILE ...    print the answers, a JSON line each
   lit-vlr calibrate --predictions calibration.jsonl --target-risk R [--delta D] [--method M] [--out FILE]
                                         choose a threshold, with a guarantee; --threshold FILE of the others applies it
   lit-vlr score    --predictions FILE [FILE ...] [--threshold FILE] [--json]

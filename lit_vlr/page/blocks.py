@@ -7,9 +7,8 @@ import shutil
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
 
-import gradio as gr
 import numpy as np
 from PIL import Image
 
@@ -19,6 +18,9 @@ from lit_vlr.page.rendering import render
 from lit_vlr.page.scale import Scale
 from lit_vlr.predictor import SelectivePredictor
 from lit_vlr.types import Sample
+
+if TYPE_CHECKING:
+    import gradio as gr
 
 MAX_EPS = 8
 """In 255ths."""
@@ -42,6 +44,8 @@ def build_page(predictor: SelectivePredictor, steps: int = 10) -> gr.Blocks:
         predictor: the model; nothing in it is changed.
         steps: of PGD.
     """
+    import gradio as gr  # an extra
+
     scale = Scale.of(predictor.module)
     whose = "the threshold file's" if predictor.applied else "the checkpoint's"
 

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Awaitable, Callable, MutableMapping
 from importlib.resources import files
-from typing import Any
-
-# Read by Gradio while it is imported: no usage statistics, no question whether there is a newer version.
-os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
-
-import gradio as gr
-from starlette.middleware import Middleware
+from typing import TYPE_CHECKING, Any
 
 from lit_vlr.page.blocks import build_page
 from lit_vlr.predictor import SelectivePredictor
+
+if TYPE_CHECKING:
+    import gradio as gr
 
 POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; style-src 'self' 'unsafe-inline'; "
@@ -55,6 +51,13 @@ def serve(predictor: SelectivePredictor, host: str, port: int, steps: int = 10, 
         steps: of PGD.
         block: False returns while a thread serves; ``close()`` of what is returned ends that.
     """
+    # Before Gradio is imported: no usage statistics, no question whether there is a newer version.
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    import gradio as gr  # an extra
+    from starlette.middleware import Middleware
+
+    # Fonts of the browser's own: Gradio's defaults are asked for elsewhere, or served along with the page.
+    theme = gr.themes.Base(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"])
     page = build_page(predictor, steps).queue(max_size=32)
     page.launch(
         server_name=host,
@@ -70,17 +73,11 @@ def serve(predictor: SelectivePredictor, host: str, port: int, steps: int = 10, 
         max_file_size="50mb",
         state_session_capacity=100,  # each holds three pictures
         footer_links=[],
-        theme=_theme(),
+        theme=theme.set(block_info_text_color="*neutral_500"),
         css=files("lit_vlr.page").joinpath("page.css").read_text(encoding="utf-8"),
         app_kwargs={"middleware": [Middleware(OwnOriginOnly)]},
     )
-    print(f"page: {page.local_url} (Ctrl-C ends it)", file=sys.stdout, flush=True)
+    print(f"page: {page.local_url} (Ctrl-C ends it)", flush=True)
     if block:
         page.block_thread()
     return page
-
-
-def _theme() -> gr.themes.Base:
-    """Fonts of the browser's own: Gradio's default is asked for elsewhere, or served along with the page."""
-    theme = gr.themes.Base(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"])
-    return theme.set(block_info_text_color="*neutral_500")

@@ -108,7 +108,8 @@ def test_moving_the_threshold_attacks_nothing_again(served, picture, monkeypatch
 
 
 @pytest.mark.parametrize(
-    ("question", "aim", "message"), [(" ", "answer", "Expected a question but it is empty"), ("What?", "havoc", "havoc")]
+    ("question", "aim", "message"),
+    [(" ", "answer", "Expected a question but it is empty"), ("What?", "havoc", "havoc")],
 )
 def test_what_cannot_be_asked_is_said(served, picture, question, aim, message) -> None:
     with pytest.raises(Exception, match=message):
