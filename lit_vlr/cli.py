@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import warnings
@@ -43,6 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     # Progress of library internals and advice about packages that are not there help nobody who runs a verb.
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)  # speaks when it is imported
     try:
         _verb(args[0])(args)
     except (UserError, ConfigError, FileNotFoundError) as error:
@@ -164,8 +166,6 @@ def _quiet() -> None:
         ".*treespec.*deprecated.*",
         ".*Checkpoint directory .* exists and is not empty.*",
         ".*isinstance.treespec.*",
-        # The frozen base; `check_adapter_state` has checked everything else.
-        "Found keys that are in the model state dict but not in the checkpoint.*",
     ):
         warnings.filterwarnings("ignore", message=message)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass
@@ -149,7 +150,10 @@ def load_module(checkpoint: Path, device: str = "cpu", as_trained: bool = False)
     if as_trained and "compute_dtype" in found:
         changed["family"] = deepcopy(settings["family"])
         changed["family"]["init_args"]["quantization"]["compute_dtype"] = found["compute_dtype"]
-    return SelectiveVLM.load_from_checkpoint(checkpoint, map_location=device, weights_only=True, **changed).eval()
+    with warnings.catch_warnings():
+        # Eight thousand characters of names: the frozen base. `check_adapter_state` has checked everything else.
+        warnings.filterwarnings("ignore", message="Found keys that are in the model state dict but not in the check")
+        return SelectiveVLM.load_from_checkpoint(checkpoint, map_location=device, weights_only=True, **changed).eval()
 
 
 def sample_of(image: Picture, question: str) -> Sample:

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -476,7 +477,10 @@ def test_configs_folder_is_where_the_readme_says() -> None:
 
 
 def test_the_predictor_says_in_python_what_test_recorded(run: Path, picture: Path) -> None:
-    predictor = lit_vlr.SelectivePredictor.from_checkpoint(run / "checkpoints" / "last.ckpt", threshold=-1.0)
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        predictor = lit_vlr.SelectivePredictor.from_checkpoint(run / "checkpoints" / "last.ckpt", threshold=-1.0)
+    assert not [str(one.message)[:80] for one in warned if "Found keys" in str(one.message)]
     stored = read_predictions(run / "predictions" / "test.jsonl")[:4]
     scenes = [make_sample("test", i) for i in range(4)]
     together = predictor.answer([(scene.image, scene.question) for scene in scenes])
