@@ -119,8 +119,10 @@ def build_page(predictor: SelectivePredictor, steps: int = 10) -> gr.Blocks:
         asked = [image, question, truth, eps, aim, threshold]
         # One at a time: an attack holds the module's weights and modes still while it runs.
         alone = {"concurrency_limit": 1, "concurrency_id": "model"}
-        gr.on([button.click, question.submit, truth.submit], ask, asked, [found, shown], api_name="ask", **alone)
-        gr.on(
+        asking = gr.on(
+            [button.click, question.submit, truth.submit], ask, asked, [found, shown], api_name="ask", **alone
+        )
+        asking_again = gr.on(
             [eps.release, aim.input],
             ask_again,
             [found, *asked],
@@ -129,15 +131,11 @@ def build_page(predictor: SelectivePredictor, steps: int = 10) -> gr.Blocks:
             trigger_mode="always_last",
             **alone,
         )
-        threshold.change(
-            decide,
-            [found, threshold],
-            shown,
-            api_name="decide",
-            queue=False,
-            show_progress="hidden",
-            trigger_mode="always_last",
-        )
+        decided = {"fn": decide, "inputs": [found, threshold], "outputs": shown, "queue": False}
+        threshold.change(**decided, api_name="decide", show_progress="hidden", trigger_mode="always_last")
+        # The slider may have moved while the attack ran.
+        for event in (asking, asking_again):
+            event.success(**decided, api_visibility="private", show_progress="hidden")
     return page
 
 
