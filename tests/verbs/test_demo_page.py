@@ -105,7 +105,8 @@ def test_it_serves_until_it_is_interrupted(checkpoint) -> None:
     port = free_port()
     command = [sys.executable, "-m", "lit_vlr.cli", "demo-page", "--checkpoint", str(checkpoint), "--port", str(port)]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
+    # What a shell starts in the background ignores Ctrl-C, and so would its children: this test may be among them.
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment, preexec_fn=interruptible)
     try:
         assert process.stdout is not None
         said = process.stdout.readline()
@@ -120,6 +121,10 @@ def test_it_serves_until_it_is_interrupted(checkpoint) -> None:
     finally:
         process.kill()
         process.wait()
+
+
+def interruptible() -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def free_port() -> int:
