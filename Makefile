@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo test lint types wheel results study modes example base-model clean
+.PHONY: demo test test-page lint types wheel results study modes example base-model clean
 .PHONY: bench-abstainer bench-attacks bench-aurc bench-families bench-files bench-guarantee bench-memory
 .PHONY: bench-perturbations bench-reading bench-training bench-vqa
 
@@ -20,6 +20,13 @@ demo: $(INSTALLED)          ## the main job: standard and adversarial fine-tune,
 
 test: $(INSTALLED)          ## the whole test suite, a file to a core at a time
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --dist loadfile
+
+test-page:                  ## the tests of `lit-vlr demo-page`, in an environment of its own: Gradio wants an older pillow
+	$(PYTHON) -m venv $(VENV)-page
+	grep -v '^pillow==' constraints.txt > $(VENV)-page/constraints.txt
+	$(VENV)-page/bin/pip install --quiet --disable-pip-version-check "$$(grep '^torch==' constraints.txt)"
+	$(VENV)-page/bin/pip install --quiet --disable-pip-version-check -c $(VENV)-page/constraints.txt -e '.[dev,page]'
+	OMP_NUM_THREADS=1 $(VENV)-page/bin/python -m pytest -q tests/page tests/verbs/test_demo_page.py
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

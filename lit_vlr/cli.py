@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import warnings
@@ -15,7 +16,7 @@ _USAGE = """lit-vlr: selective prediction of vision-language models, in domain, 
   lit-vlr fit      --config FILE ...    fine-tune; configs in the order base, model, data, objective, attack
   lit-vlr validate --config FILE ...    answer the calibration split: calibration.jsonl
   lit-vlr test     --config FILE ...    answer the test sets, clean and attacked, and write the report
-  lit-vlr predict  --config FILE ...    answer without writing files
+  lit-vlr predict  --config FILE ...    print the answers, a JSON line each
   lit-vlr calibrate --predictions calibration.jsonl --target-risk R [--delta D] [--method M] [--out FILE]
                                         choose a threshold, with a guarantee; --threshold FILE of the others applies it
   lit-vlr score    --predictions FILE [FILE ...] [--threshold FILE] [--json]
@@ -28,6 +29,8 @@ _USAGE = """lit-vlr: selective prediction of vision-language models, in domain, 
   lit-vlr export   --checkpoint FILE --out DIR [--dtype D] [--adapter-only]
                                         a folder for plain transformers, adapters merged exactly; or for plain peft
   lit-vlr ask      --checkpoint FILE --image FILE --question TEXT [--threshold FILE]
+  lit-vlr demo-page --checkpoint FILE [--threshold FILE] [--host H] [--port N]
+                                        a page in the browser: drop a picture, ask, drag the attack's eps and threshold
 
 `lit-vlr VERB --help` tells more."""
 
@@ -41,6 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     # Progress of library internals and advice about packages that are not there help nobody who runs a verb.
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)  # speaks when it is imported
     try:
         _verb(args[0])(args)
     except (UserError, ConfigError, FileNotFoundError) as error:
@@ -56,6 +60,7 @@ def _verb(name: str) -> Callable[[list[str]], None]:
         "ask": _ask,
         "calibrate": _calibrate,
         "data": _data,
+        "demo-page": _demo_page,
         "export": _export,
         "report": _report,
         "score": _score,
@@ -99,6 +104,13 @@ def _data(args: list[str]) -> None:
     from lit_vlr.verbs.data import main as data
 
     data(args[1:])
+
+
+def _demo_page(args: list[str]) -> None:
+    from lit_vlr.verbs.demo_page import main as demo_page
+
+    _quiet()
+    demo_page(args[1:])
 
 
 def _export(args: list[str]) -> None:
@@ -154,8 +166,6 @@ def _quiet() -> None:
         ".*treespec.*deprecated.*",
         ".*Checkpoint directory .* exists and is not empty.*",
         ".*isinstance.treespec.*",
-        # The frozen base; `check_adapter_state` has checked everything else.
-        "Found keys that are in the model state dict but not in the checkpoint.*",
     ):
         warnings.filterwarnings("ignore", message=message)
 

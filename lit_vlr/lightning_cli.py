@@ -23,6 +23,7 @@ from lit_vlr.benchmark_table import benchmark_row, print_rows, write_table
 from lit_vlr.checkpoints import read_checkpoint
 from lit_vlr.errors import ConfigError, UserError
 from lit_vlr.module import SelectiveVLM
+from lit_vlr.printing import PrintAnswers
 from lit_vlr.recording import CALIBRATION
 from lit_vlr.threshold_file import read_threshold
 from lit_vlr.thresholding import ApplyThreshold
@@ -85,6 +86,8 @@ class VLRCLI(LightningCLI):
         if trainer.precision is None:
             gpu = torch.cuda.is_available() and trainer.accelerator in ("auto", "gpu", "cuda")
             trainer.precision = "bf16-mixed" if gpu else "32-true"
+        if self.config.subcommand == "predict":
+            trainer.enable_progress_bar = False  # it would be among the answers that are printed
         unwanted = set()  # callbacks that Lightning refuses beside these settings
         if trainer.enable_progress_bar is False:
             unwanted.add("RichProgressBar")
@@ -118,6 +121,8 @@ class VLRCLI(LightningCLI):
         trainer = super().instantiate_trainer(**kwargs)
         if file := self.config[self.config.subcommand].get("threshold"):
             trainer.callbacks.insert(0, ApplyThreshold(file))  # type: ignore[attr-defined]  # first: others record it
+        if self.config.subcommand == "predict":
+            trainer.callbacks.append(PrintAnswers())  # type: ignore[attr-defined]
         for callback in trainer.checkpoint_callbacks:
             if isinstance(callback, ModelCheckpoint) and callback.dirpath is None:
                 callback.dirpath = str((root / "checkpoints").absolute())

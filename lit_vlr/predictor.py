@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from lit_vlr.functional.operating_point import check_threshold
 from lit_vlr.module import SelectiveVLM
 from lit_vlr.threshold_file import read_threshold
 from lit_vlr.thresholding import apply_threshold
-from lit_vlr.types import Sample
+from lit_vlr.types import Prediction, Sample
 
 Picture: TypeAlias = str | Path | np.ndarray | Image.Image
 """A file (JPEG, PNG, WEBP), an array (H, W, 3) of uint8, or a Pillow image."""
@@ -43,6 +44,17 @@ class SelectivePrediction:
     threshold: float
     withheld: str | None = None
     expected_accuracy: float | None = None
+
+    @classmethod
+    def of(cls, prediction: Prediction, threshold: float) -> SelectivePrediction:
+        """What a module's own prediction amounts to under its threshold."""
+        return cls(
+            answer=None if prediction.abstained else prediction.answer,
+            confidence=prediction.confidence,
+            threshold=threshold,
+            withheld=prediction.answer if prediction.abstained else None,
+            expected_accuracy=prediction.calibrated,
+        )
 
 
 class SelectivePredictor:
@@ -113,16 +125,7 @@ class SelectivePredictor:
             raise UserError("Expected at least one picture with a question but got none")
         samples = [sample_of(image, question) for image, question in asked]
         batch = self.module.family.collate(samples, [""] * len(samples)).to(self.module.device)
-        return [
-            SelectivePrediction(
-                answer=None if prediction.abstained else prediction.answer,
-                confidence=prediction.confidence,
-                threshold=self.threshold,
-                withheld=prediction.answer if prediction.abstained else None,
-                expected_accuracy=prediction.calibrated,
-            )
-            for prediction in self.module.answer(batch)
-        ]
+        return [SelectivePrediction.of(prediction, self.threshold) for prediction in self.module.answer(batch)]
 
 
 def load_module(checkpoint: Path, device: str = "cpu", as_trained: bool = False) -> SelectiveVLM:
@@ -147,7 +150,10 @@ def load_module(checkpoint: Path, device: str = "cpu", as_trained: bool = False)
     if as_trained and "compute_dtype" in found:
         changed["family"] = deepcopy(settings["family"])
         changed["family"]["init_args"]["quantization"]["compute_dtype"] = found["compute_dtype"]
-    return SelectiveVLM.load_from_checkpoint(checkpoint, map_location=device, weights_only=True, **changed).eval()
+    with warnings.catch_warnings():
+        # Eight thousand characters of names: the frozen base. `check_adapter_state` has checked everything else.
+        warnings.filterwarnings("ignore", message="Found keys that are in the model state dict but not in the check")
+        return SelectiveVLM.load_from_checkpoint(checkpoint, map_location=device, weights_only=True, **changed).eval()
 
 
 def sample_of(image: Picture, question: str) -> Sample:

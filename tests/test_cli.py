@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ import lit_vlr
 from lit_vlr.cli import main
 from lit_vlr.data.scenes import make_sample
 from lit_vlr.errors import UserError
+from lit_vlr.infinities import from_json
 from lit_vlr.predictions import read_manifest, read_predictions
 from lit_vlr.predictor import sample_of
 from lit_vlr.threshold_file import read_threshold
@@ -192,9 +194,26 @@ def test_predict_applies_a_threshold_file(run, calibrated, tmp_path, capsys) -> 
     assert "nothing.json abstains on everything: needs at least 29 answered" in capsys.readouterr().err
 
 
-def test_predict_answers(run, tmp_path) -> None:
-    """It ended in a traceback, because Lightning tried to move the predictions to the CPU field by field."""
-    assert main(arguments("predict", tmp_path, f"--ckpt_path={run / 'checkpoints' / 'last.ckpt'}")) == 0
+@pytest.mark.parametrize("threshold", ["median", "nothing"])
+def test_predict_prints_what_test_recorded(run, calibrated, tmp_path, capsys, threshold) -> None:
+    """It ended in a traceback, because Lightning tried to move the predictions to the CPU field by field.
+
+    Then it answered and kept the answers to itself.
+    """
+    file = calibrated / f"{threshold}.json"
+    capsys.readouterr()
+    given = [f"--ckpt_path={run / 'checkpoints' / 'last.ckpt'}", f"--threshold={file}"]
+    assert main(arguments("predict", tmp_path, *given)) == 0
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines() if line.startswith("{")]
+    stored = read_predictions(run / "predictions" / "test.jsonl")
+    assert [(row["uid"], row["question"]) for row in rows] == [(p.uid, p.question) for p in stored]
+    assert [row["confidence"] for row in rows] == pytest.approx([p.confidence for p in stored], abs=1e-5)
+    least = read_threshold(file).threshold
+    assert {from_json(row["threshold"]) for row in rows} == {least}
+    for row, p in zip(rows, stored, strict=True):
+        given = row["confidence"] >= least
+        assert (row["answer"], row["withheld"]) == ((p.answer, None) if given else (None, p.answer))
+    assert not list(tmp_path.rglob("*.jsonl"))
 
 
 def test_ask_applies_a_threshold_file(run, calibrated, picture, capsys) -> None:
@@ -458,7 +477,10 @@ def test_configs_folder_is_where_the_readme_says() -> None:
 
 
 def test_the_predictor_says_in_python_what_test_recorded(run: Path, picture: Path) -> None:
-    predictor = lit_vlr.SelectivePredictor.from_checkpoint(run / "checkpoints" / "last.ckpt", threshold=-1.0)
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        predictor = lit_vlr.SelectivePredictor.from_checkpoint(run / "checkpoints" / "last.ckpt", threshold=-1.0)
+    assert not [str(one.message)[:80] for one in warned if "Found keys" in str(one.message)]
     stored = read_predictions(run / "predictions" / "test.jsonl")[:4]
     scenes = [make_sample("test", i) for i in range(4)]
     together = predictor.answer([(scene.image, scene.question) for scene in scenes])

@@ -26,6 +26,8 @@ def test_both_packages_are_typed_and_bring_their_files() -> None:
     for package in ("lit_vlr", "lit_vlr_callbacks"):
         assert importlib.resources.files(package).joinpath("py.typed").is_file()
     assert importlib.resources.files("lit_vlr.report").joinpath("template.html").is_file()
+    for name in ("result.html", "page.css"):
+        assert importlib.resources.files("lit_vlr.page").joinpath(name).is_file()
     assert importlib.resources.files("lit_vlr_callbacks.perturbations").joinpath("glyphs.npz").is_file()
     assert lit_vlr.__version__
 

@@ -22,10 +22,14 @@ class Confidence(nn.Module, ABC):
 
     Subclasses keep each constructor argument under its own name: ``repr`` then says how a score was made, which is what
     checkpoints and manifests record.
+
+    Attributes:
+        bounds: the lowest and the highest value that the score can take.
+        taught_by: the file under ``configs/objective`` of an objective that trains it, where it `learns`.
     """
 
+    bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
     taught_by: ClassVar[str] = "selector"
-    """The file under ``configs/objective`` of an objective that trains it, where it `learns`."""
 
     def check(self, family: ModelFamily) -> None:
         """Raise a `UserError` if this score cannot be had from a family; before hours are spent on training it.

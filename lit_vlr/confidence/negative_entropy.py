@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
+import math
+from typing import ClassVar, Literal, TypeAlias
 
 from torch import Tensor
 
@@ -55,6 +56,8 @@ class NegativeEntropy(OnePassConfidence):
     Raises:
         ValueError: if ``tokens`` is neither.
     """
+
+    bounds: ClassVar[tuple[float, float]] = (-math.inf, 0.0)
 
     def __init__(self, tokens: EntropyTokens = "all") -> None:
         super().__init__()

@@ -191,12 +191,12 @@ def _card(entries: Sequence[_Entry]) -> Card:
             )
             raise GalleryFormatError(entry.file, entry.index, "attacked_png", message)
     differences = [attacked - clean for clean, attacked in pixels]
-    factor = _amplification(first["eps"], differences)
+    factor = amplification(first["eps"], differences)
     views = [
         View(
             arm=entry.arm,
-            attacked=_data_uri(attacked),
-            difference=_data_uri(np.clip(0.5 + factor * difference, 0, 1)),
+            attacked=data_uri(attacked),
+            difference=data_uri(np.clip(0.5 + factor * difference, 0, 1)),
             before=_answer(entry.fields, "clean"),
             after=_answer(entry.fields, "attacked"),
         )
@@ -211,7 +211,7 @@ def _card(entries: Sequence[_Entry]) -> Card:
         eps=first["eps"],
         factor=factor,
         pixelated=max(pixels[0][0].shape[:2]) <= MAX_SIDE // 2,
-        clean=_data_uri(pixels[0][0]),
+        clean=data_uri(pixels[0][0]),
         views=tuple(views),
     )
 
@@ -220,7 +220,7 @@ def _answer(fields: Mapping[str, Any], picture: str) -> Answer:
     return Answer(*(fields[f"{picture}_{name}"] for name in ("answer", "confidence", "abstained", "accuracy")))
 
 
-def _amplification(eps: float | None, differences: Sequence[np.ndarray]) -> int:
+def amplification(eps: float | None, differences: Sequence[np.ndarray]) -> int:
     """The factor at which the largest change the attack may make becomes half of the pixel range."""
     largest = eps if eps is not None else max(float(np.abs(difference).max()) for difference in differences)
     return max(1, round(0.5 / largest)) if largest > 0 else 1
@@ -249,7 +249,8 @@ def _read_picture(entry: _Entry, field: str) -> np.ndarray:
         raise error(f"expected a PNG but {entry.fields[field]!r} is broken; run the test again") from cause
 
 
-def _data_uri(pixels: np.ndarray) -> str:
+def data_uri(pixels: np.ndarray) -> str:
+    """A picture (H, W, 3) in [0, 1] as a PNG that stands in the page itself, at most `MAX_SIDE` pixels a side."""
     image = Image.fromarray(np.round(255 * pixels).astype(np.uint8))
     if max(image.size) > MAX_SIDE:
         image.thumbnail((MAX_SIDE, MAX_SIDE), Image.Resampling.LANCZOS)

@@ -1,1 +1,1 @@
-"""Verbs of the command line that need neither a model nor a Trainer."""
+"""Verbs of the command line that need no Trainer."""
