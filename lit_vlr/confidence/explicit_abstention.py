@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from lit_vlr.confidence.base import Confidence
-from lit_vlr.confidence.negative_entropy import NegativeEntropy
 from lit_vlr.confidence.sequence_probability import SequenceProbability
 from lit_vlr.errors import UserError
 from lit_vlr.functional import is_abstention
@@ -32,7 +31,7 @@ class ExplicitAbstention(Confidence):
 
     def __init__(self, score: Confidence | None = None) -> None:
         super().__init__()
-        if isinstance(score, NegativeEntropy):
+        if score is not None and score.bounds != (0.0, 1.0):
             raise UserError(
                 f"Expected `score` in [0, 1], of which 0 can mean declining, but got {score!r}; take another"
             )
