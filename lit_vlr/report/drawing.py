@@ -71,6 +71,11 @@ class Drawing:
     alt: str
     figure: Figure
 
+    def __post_init__(self) -> None:
+        # Laid out once: each save would start from where the last one has left the axes, and move them a little.
+        self.figure.draw_without_rendering()
+        self.figure.set_layout_engine("none")
+
     def png(self) -> bytes:
         """An 8-bit PNG on white."""
         return self._saved("png", dpi=DPI, metadata={"Software": None})  # it would name matplotlib's version

@@ -22,7 +22,7 @@ _TAIL = 20  # lines of the log that are shown of a stage that failed
 _PRODUCTS: dict[Verb, tuple[str, ...]] = {
     "fit": ("checkpoints", "adapter", "logs"),
     "validate": ("calibration.jsonl", "calibration.manifest.json", "threshold.json"),
-    "test": ("predictions", "gallery", "gallery.part"),
+    "test": ("predictions", "gallery", "gallery.part", "test_logs"),
 }
 
 
