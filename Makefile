@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/.installed
 
 .PHONY: demo test test-page lint types wheel results study modes example base-model clean
 .PHONY: bench-abstainer bench-attacks bench-aurc bench-families bench-files bench-guarantee bench-memory
-.PHONY: bench-perturbations bench-reading bench-training bench-vqa
+.PHONY: bench-perturbations bench-reading bench-selector bench-training bench-vqa
 
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -79,6 +79,9 @@ bench-perturbations: $(INSTALLED)   ## time of every perturbation, forward and b
 
 bench-reading: $(INSTALLED)     ## time and memory of reading 214,354 VQAv2-shaped questions with their answers
 	$(BIN)/python -m benchmarks.reading_speed
+
+bench-selector: $(INSTALLED)    ## what a selector adds to a training step
+	$(BIN)/python -m benchmarks.selector_cost
 
 bench-training: $(INSTALLED)    ## time of a training step in each mode beside a clean step
 	$(BIN)/python -m benchmarks.adversarial_cost

@@ -91,8 +91,8 @@ class VLRCLI(LightningCLI):
         unwanted = set()  # callbacks that Lightning refuses beside these settings
         if trainer.enable_progress_bar is False:
             unwanted.add("RichProgressBar")
-        if trainer.logger is None and self.config.subcommand != "fit":
-            trainer.logger = False  # evaluation writes predictions, and must not touch the fit's logs
+        if trainer.logger is None and self.config.subcommand not in ("fit", "test"):
+            trainer.logger = False
         if trainer.logger is False:
             unwanted.add("LearningRateMonitor")
         if isinstance(trainer.callbacks, list):
@@ -110,14 +110,13 @@ class VLRCLI(LightningCLI):
             raise ConfigError(_shorten(str(error))) from error
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:  # noqa: ANN401
-        """Put logs and checkpoints into the run's folder."""
+        """Put logs and checkpoints into the run's folder; a test must not touch the fit's logs, and has its own."""
         trainer_config = self.config[self.config.subcommand].trainer
         root = Path(trainer_config.default_root_dir or "runs/default")
         if trainer_config.logger in (None, True):
-            kwargs["logger"] = [
-                CSVLogger(root, name="", version="logs"),
-                TensorBoardLogger(root, name="", version="logs"),
-            ]
+            testing = self.config.subcommand == "test"
+            board = TensorBoardLogger(root, name="", version="test_logs" if testing else "logs")
+            kwargs["logger"] = board if testing else [CSVLogger(root, name="", version="logs"), board]
         trainer = super().instantiate_trainer(**kwargs)
         if file := self.config[self.config.subcommand].get("threshold"):
             trainer.callbacks.insert(0, ApplyThreshold(file))  # type: ignore[attr-defined]  # first: others record it

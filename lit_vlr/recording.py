@@ -44,11 +44,12 @@ class Recorder(Callback):
         pl_module: LightningModule,
         name: str,
         attack: str | None = None,
+        eps: float | None = None,
         folder: str = "predictions",
     ) -> None:
         """Open ``<run>/<folder>/<name>.jsonl``; the run folder is the Trainer's root."""
         path = Path(trainer.default_root_dir) / folder / f"{name}.jsonl"
-        self._writers[name] = PredictionWriter(path, manifest(trainer, pl_module, name, attack))
+        self._writers[name] = PredictionWriter(path, manifest(trainer, pl_module, name, attack, eps))
 
     def write(self, name: str, predictions: Sequence[Prediction]) -> None:
         """Write the predictions of a batch."""
@@ -210,7 +211,7 @@ class RecordAttackedPredictions(Recorder):
             )
         self._png = {name: Realisability() for name in self.sets}
         for name in self.sets:
-            self.open(trainer, pl_module, f"{name}+{self.name}", self._description())
+            self.open(trainer, pl_module, f"{name}+{self.name}", self._description(), eps_of(self.attack))
 
     def on_test_batch_end(
         self,
@@ -308,7 +309,9 @@ def test_names(trainer: Trainer) -> list[str]:
     return names
 
 
-def manifest(trainer: Trainer, pl_module: LightningModule, name: str, attack: str | None) -> dict[str, Any]:
+def manifest(
+    trainer: Trainer, pl_module: LightningModule, name: str, attack: str | None, eps: float | None = None
+) -> dict[str, Any]:
     """How the predictions of a set are made."""
     assert isinstance(pl_module, SelectiveVLM)
     data: Any = trainer.datamodule  # type: ignore[attr-defined]
@@ -317,6 +320,7 @@ def manifest(trainer: Trainer, pl_module: LightningModule, name: str, attack: st
     return {
         "set": name,
         "attack": attack,
+        **({} if eps is None else {"eps": eps}),
         "dialect": pl_module.dialect,
         "threshold": float(pl_module.threshold),
         "threshold_file": next((c.describe() for c in callbacks if isinstance(c, ApplyThreshold)), None),

@@ -35,17 +35,19 @@ def pool(name: str, runs: Sequence[Run]) -> Run:
     """
     if len(runs) == 1:
         return replace(runs[0], name=name)
-    sets = dict.fromkeys(key for run in runs for key in run.sets)
-    return Run(
-        name, runs[0].folder, {key: _pool_set([run.sets[key] for run in runs if key in run.sets]) for key in sets}
-    )
+    names = dict.fromkeys(key for run in runs for key in run.sets)
+    sets = {key: _pool_set({fit: run.sets[key] for fit, run in enumerate(runs) if key in run.sets}) for key in names}
+    return Run(name, runs[0].folder, sets, {file: found for run in runs for file, found in run.files.items()})
 
 
-def _pool_set(sets: Sequence[PredictionSet]) -> PredictionSet:
-    rows = [(replace(p, uid=f"{p.uid}#{fit}"), fit) for fit, one in enumerate(sets) for p in one.predictions]
-    manifest = {key: _agreed([one.manifest.get(key) for one in sets]) for key in sets[0].manifest}
+def _pool_set(sets: Mapping[int, PredictionSet]) -> PredictionSet:
+    """By fit; a fit that lacks this set keeps its number, so that clean and attacked answers are paired fit by fit."""
+    rows = [(replace(p, uid=f"{p.uid}#{fit}"), fit) for fit, one in sets.items() for p in one.predictions]
+    first = next(iter(sets.values()))
+    manifest = {key: _agreed([one.manifest.get(key) for one in sets.values()]) for key in first.manifest}
     predictions, fits = zip(*rows, strict=True)
-    return PredictionSet(sets[0].name, predictions, manifest, fits)
+    thresholds = {fit: one.thresholds[0] for fit, one in sets.items()}
+    return PredictionSet(first.name, predictions, manifest, fits, thresholds)
 
 
 def _agreed(values: Sequence[Any]) -> Any:  # noqa: ANN401 - straight from JSON

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from lit_vlr.predictions import manifest_path, read_manifest, read_predictions
+from lit_vlr.threshold_file import sha256
 from lit_vlr.types import Prediction
+
+_BESIDE = ("config.yaml", "*/config.yaml", "cell.json", "threshold.json", "calibration.jsonl", "gallery/index.json")
+"""What else a run folder holds that its answers depend on, or that is shown."""
 
 
 @dataclass(frozen=True)
@@ -20,12 +24,14 @@ class PredictionSet:
         predictions: in the file's order.
         manifest: how they were made; empty where there is no manifest.
         fits: which fit of the arm each is of, where several are shown as one; else empty.
+        thresholds: that the predictions of each fit were decided by, as recorded; None where it was not.
     """
 
     name: str
     predictions: tuple[Prediction, ...]
     manifest: Mapping[str, Any]
     fits: tuple[int, ...] = ()
+    thresholds: Mapping[int, float | None] = field(default_factory=lambda: {0: None})
 
     @property
     def data(self) -> str:
@@ -46,11 +52,13 @@ class Run:
         name: the arm's name, which is the folder's.
         folder: where the run is.
         sets: its sets by name, in the order of :func:`set_order`.
+        files: SHA-256 of what it is made of, by ``<folder's name>/<path>``: predictions, configurations, threshold.
     """
 
     name: str
     folder: Path
     sets: Mapping[str, PredictionSet]
+    files: Mapping[str, str] = field(default_factory=dict)
 
 
 def split_name(name: str) -> tuple[str, str | None]:
@@ -95,7 +103,10 @@ def _read_run(folder: Path | str) -> Run:
         what = "holds none" if folder.is_dir() else "is not a folder"
         message = f"Expected predictions/*.jsonl in the run {str(folder)!r} but it {what}; run `lit-vlr test` first"
         raise FileNotFoundError(message)
-    return Run(folder.resolve().name, folder, {path.stem: _read_set(path) for path in files})
+    name = folder.resolve().name
+    beside = [path for pattern in _BESIDE for path in sorted(folder.glob(pattern))]
+    hashes = {f"{name}/{path.relative_to(folder).as_posix()}": sha256(path) for path in [*files, *beside]}
+    return Run(name, folder, {path.stem: _read_set(path) for path in files}, hashes)
 
 
 def _read_set(path: Path) -> PredictionSet:
@@ -104,4 +115,4 @@ def _read_set(path: Path) -> PredictionSet:
         raise ValueError(f"Expected predictions in {str(path)!r} but it is empty; run the test again, or delete it")
     # Predictions of other programs may come without a manifest; the report then says that nothing is recorded.
     manifest = read_manifest(path) if manifest_path(path).is_file() else {}
-    return PredictionSet(path.stem, predictions, manifest)
+    return PredictionSet(path.stem, predictions, manifest, thresholds={0: manifest.get("threshold")})

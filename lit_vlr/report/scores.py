@@ -11,7 +11,7 @@ from typing import TypeAlias
 from markupsafe import Markup
 
 from lit_vlr.functional import Interval, PairedDifference, risk_coverage_curve
-from lit_vlr.report.figures import Curve, risk_coverage_svg
+from lit_vlr.report.figures import Curve, risk_coverage
 from lit_vlr.report.page import render, write_page
 from lit_vlr.scoring.selective import HIGHER_IS_BETTER, Answers, GroupScores
 from lit_vlr.threshold_file import ThresholdFile
@@ -144,7 +144,8 @@ def _figure(scored: Sequence[Scored]) -> Markup | None:
     top = max(max(curve.risk) for curve in curves)
     spoken = "; ".join(f"{one.name}: AURC {one.metrics['aurc'].value:.3f}" for one in scored)
     scale = min(1.0, 0.1 * (1 + int(10 * top)))
-    return Markup(risk_coverage_svg(curves, name="scores", alt=f"Risk against coverage. {spoken}.", max_risk=scale))
+    alt = f"Risk against coverage. {spoken}."
+    return risk_coverage(curves, name="scores", alt=alt, max_risk=scale).element()
 
 
 def _curve(one: Scored) -> Curve | None:

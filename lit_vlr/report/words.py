@@ -85,13 +85,13 @@ def brackets(interval: Interval, scale: float = 100, digits: int = 1) -> str:
 
 
 def pixel_levels(eps: float) -> str:
-    """Eps in [0, 1] pixel units as a multiple of 1/255 where it is one, as the literature writes it.
+    """Eps in [0, 1] pixel units as a multiple of 1/255, or of half of it, where it is one, as the literature writes it.
 
-    >>> pixel_levels(8 / 255), pixel_levels(0.05)
-    ('8/255', '0.05')
+    >>> pixel_levels(8 / 255), pixel_levels(1.5 / 255), pixel_levels(0.05)
+    ('8/255', '1.5/255', '0.05')
     """
-    levels = 255 * eps
-    return f"{round(levels)}/255" if abs(levels - round(levels)) < 1e-3 else f"{eps:.3g}"
+    halves = 2 * 255 * eps
+    return f"{round(halves) / 2:g}/255" if abs(halves - round(halves)) < 1e-3 else f"{eps:.3g}"
 
 
 def direction(difference: Interval) -> Literal["more", "less", "open", "unknown"]:

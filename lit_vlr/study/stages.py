@@ -22,7 +22,7 @@ _REDIRECTED = threading.Lock()
 _PRODUCTS: dict[Verb, tuple[str, ...]] = {
     "fit": ("checkpoints", "adapter", "logs"),
     "validate": ("calibration.jsonl", "calibration.manifest.json", "threshold.json"),
-    "test": ("predictions", "gallery", "gallery.part"),
+    "test": ("predictions", "gallery", "gallery.part", "test_logs"),
 }
 
 

@@ -30,15 +30,19 @@ _COLUMNS = {
 }
 
 
-def write_table(table: Table, answer: Sequence[str], folder: Path) -> list[Path]:
+def write_table(
+    table: Table, answer: Sequence[str], folder: Path, figures: Sequence[tuple[str, Path]] = ()
+) -> list[Path]:
     """Write ``study.json``, ``study.md`` and ``study.csv``, each whole or not at all.
 
     Args:
         table: the figures.
         answer: sentences of `lit_vlr.study.words.answer`.
         folder: where to.
+        figures: what each is called, and its file inside of the folder; Markdown shows them.
     """
-    texts = {"json": as_json(table, answer), "md": as_markdown(table, answer), "csv": as_csv(table)}
+    shown = [(said, path.relative_to(folder).as_posix()) for said, path in figures]
+    texts = {"json": as_json(table, answer), "md": as_markdown(table, answer, shown), "csv": as_csv(table)}
     paths = [folder / f"study.{kind}" for kind in texts]
     for path, text in zip(paths, texts.values(), strict=True):
         write_whole(path, text)
@@ -74,8 +78,8 @@ def as_csv(table: Table) -> str:
     return out.getvalue()
 
 
-def as_markdown(table: Table, answer: Sequence[str]) -> str:
-    """The answer, the rows, and each arm against the baseline."""
+def as_markdown(table: Table, answer: Sequence[str], figures: Sequence[tuple[str, str]] = ()) -> str:
+    """The answer, the rows, each arm against the baseline, and the report's figures."""
     risk = f"{100 * table.max_risk:g}%"
     names = _names(table)
     heads = [_head(name) for name in names]
@@ -94,6 +98,8 @@ def as_markdown(table: Table, answer: Sequence[str]) -> str:
         "the very set; oracle gap: that minus the realised coverage, negative where more was answered than the risk "
         "allows. Φ: a right answer earns its accuracy, a wrong one costs its index, abstaining earns nothing."
     )
+    if figures:
+        parts += ["## Figures", *(f"{said}\n\n![{said}]({path})" for said, path in figures)]
     return "\n\n".join(parts) + "\n"
 
 

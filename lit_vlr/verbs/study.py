@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table as Screen
 
 from lit_vlr.errors import UserError
-from lit_vlr.report import build_report
+from lit_vlr.report import write_report
 from lit_vlr.study.cost import duration, remaining, stages
 from lit_vlr.study.overlap import check_apart
 from lit_vlr.study.parsing import check_stages_parse
@@ -89,9 +89,10 @@ def _left(plan: Plan, jobs: int) -> str:
 def _conclude(plan: Plan) -> None:
     table = study_table(plan)
     said = answer(table)
-    write_table(table, said, plan.root)
     through = {cell.arm: [c.folder for c in plan.cells if c.arm == cell.arm and not missing(c)] for cell in plan.cells}
     order = [plan.baseline, *(arm for arm in plan.arms if arm != plan.baseline)]
-    report = build_report({arm: through[arm] for arm in order if through[arm]}, plan.root / "report.html", TITLE)
+    arms = {arm: through[arm] for arm in order if through[arm]}
+    report = write_report(arms, plan.root / "report.html", TITLE, answer=said, n_resamples=plan.n_resamples)
+    write_table(table, said, plan.root, report.figures)
     print(" ".join(said))
-    print(f"table: {plan.root / 'study.md'} (.json, .csv)\nreport: {report}")
+    print(f"table: {plan.root / 'study.md'} (.json, .csv)\nreport: {report.page}")

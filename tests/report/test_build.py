@@ -140,13 +140,15 @@ def test_markdown_has_the_same_table(report: Path, page: Page) -> None:
     for name, arm, n, *cells in lines[2:]:
         flat = [part for cell in cells for part in cell.split(" ", 1)]
         assert [arm, n, *flat] == page.rows[arm, name]
-    assert sorted(p.name for p in report.parent.iterdir()) == ["report.html", "report.md"]
+    assert sorted(p.name for p in report.parent.iterdir()) == ["figures", "report.html", "report.md"]
 
 
 def test_nothing_is_loaded_from_elsewhere(page: Page) -> None:
     assert "://" not in page.source
     assert "@import" not in page.source
-    assert {tag for tag, _ in page.tags}.isdisjoint({"script", "link", "iframe", "object", "embed", "base", "form"})
+    assert {tag for tag, _ in page.tags}.isdisjoint({"link", "iframe", "object", "embed", "base", "form"})
+    scripts = [attributes for tag, attributes in page.tags if tag == "script"]
+    assert scripts == [{"type": "application/json", "id": "threshold-data"}, {}]
     assert all(value.startswith("data:image/png;base64,") for value in page.values("src"))
     assert all(value.startswith("#") for value in page.values("href") + page.values("xlink:href"))
     assert page.source.count("url(") == page.source.count("url(#")
@@ -177,7 +179,13 @@ def test_equal_runs_give_equal_bytes(factory: Factory, tmp_path: Path) -> None:
     )
     assert (first.name, second.name) == ("report.html", "study.html")
     assert first.read_bytes() == second.read_bytes()
-    assert sorted(p.name for p in (tmp_path / "sub").iterdir()) == ["study.html", "study.md"]
+    assert sorted(p.name for p in (tmp_path / "sub").iterdir()) == ["figures", "study.html", "study.md"]
+    figures = [
+        {p.name.partition("-")[2]: p.read_bytes() for p in (x / "figures").iterdir()}
+        for x in (tmp_path / "1", tmp_path / "sub")
+    ]
+    assert figures[0] == figures[1]
+    assert {name.partition(".")[2] for name in figures[0]} == {"svg", "png"}
 
 
 def test_markup_in_the_data_is_text(factory: Factory, tmp_path: Path) -> None:
@@ -196,7 +204,7 @@ def test_markup_in_the_data_is_text(factory: Factory, tmp_path: Path) -> None:
     (run / "gallery" / "index.json").write_text(json.dumps(entries))
 
     page = build_quickly([run], tmp_path / "out", title=evil)
-    assert {tag for tag, _ in page.tags}.isdisjoint({"script", "u"})
+    assert [tag for tag, _ in page.tags if tag in ("script", "u")] == ["script"] * 2  # our own
     assert all(value.startswith("data:") for value in page.values("src"))
     assert [key for _, attributes in page.tags for key in attributes if key.startswith("on")] == []
     assert "<script>alert('1')</script>" in page.text

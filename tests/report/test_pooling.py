@@ -64,6 +64,21 @@ def _copy(folder: Path) -> Path:
     return other
 
 
+def test_a_fit_without_a_set_leaves_the_others_paired(fits: list[Path], factory: Factory, tmp_path: Path) -> None:
+    """Fit 1 answered an attacked set that fit 0 has not; its clean twin are its own answers."""
+    made = factory["make_predictions"]("adversarial", "test+rotation", 40)
+    factory["write_set"](fits[1], "test+rotation", made, threshold=0.6)
+    (run,) = read_arms({"sft": fits})
+    assert run.sets["test+rotation"].fits == (1,) * 40
+    assert run.sets["test+rotation"].thresholds == {1: 0.6}
+    (change,) = (c for c in summarize([run], n_resamples=20, n_resamples_rows=5).changes if c.attack == "rotation")
+    clean = read_predictions(fits[1] / "predictions" / "test.jsonl")
+    assert change.n == 40
+    assert change.accuracy_loss is not None
+    lost = np.mean([p.accuracy - q.accuracy for p, q in zip(clean, made, strict=True)])
+    assert change.accuracy_loss.value == pytest.approx(lost)
+
+
 def test_manifests_say_what_differs(fits: list[Path]) -> None:
     (run,) = read_arms({"sft": fits})
     manifest = run.sets["test"].manifest
