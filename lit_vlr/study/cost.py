@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lit_vlr.study.plan import Cell, Plan, Verb
+from lit_vlr.study.plan import Cell, Plan
+from lit_vlr.study.settings import Verb
 from lit_vlr.study.stages import finished
 
 

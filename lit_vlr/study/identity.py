@@ -12,7 +12,8 @@ import yaml
 
 from lit_vlr import __version__
 from lit_vlr.errors import UserError
-from lit_vlr.study.plan import Cell, Verb
+from lit_vlr.study.plan import Cell
+from lit_vlr.study.settings import Verb
 
 FILE = "cell.json"
 _SHOWN = 4

@@ -6,7 +6,8 @@ import warnings
 
 from lit_vlr.errors import ConfigError, UserError
 from lit_vlr.lightning_cli import VLRCLI
-from lit_vlr.study.plan import Cell, Plan, Verb
+from lit_vlr.study.plan import Cell, Plan
+from lit_vlr.study.settings import Verb
 from lit_vlr.study.stages import missing
 
 

@@ -8,7 +8,8 @@ from typing import Any, Literal, NamedTuple
 from jsonargparse import ArgumentParser
 
 from lit_vlr.errors import ConfigError, UserError
-from lit_vlr.study.plan import Plan, Verb
+from lit_vlr.study.plan import Plan
+from lit_vlr.study.settings import Verb
 
 _WHAT = "Run what is missing of a study: arms x seeds, tested on every set under every attack; then table and report."
 

@@ -12,7 +12,8 @@ from lit_vlr.study.attacks import check_attack_names
 from lit_vlr.study.cost import duration, remaining, stages
 from lit_vlr.study.identity import check_identity, save_identity
 from lit_vlr.study.lock import locked
-from lit_vlr.study.plan import Cell, Plan, Verb
+from lit_vlr.study.plan import Cell, Plan
+from lit_vlr.study.settings import Verb
 from lit_vlr.study.stages import StageError, forget, missing, run_stage
 
 

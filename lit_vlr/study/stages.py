@@ -14,7 +14,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lit_vlr.study.identity import write_whole
-from lit_vlr.study.plan import Cell, Verb
+from lit_vlr.study.plan import Cell
+from lit_vlr.study.settings import Verb
 from lit_vlr.verbs.calibrate import main as calibrate
 
 SECONDS = "seconds.json"

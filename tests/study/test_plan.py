@@ -11,8 +11,9 @@ import pytest
 from lit_vlr.errors import ConfigError, UserError
 from lit_vlr.study.attacks import check_attack_names
 from lit_vlr.study.cost import remaining, stages
-from lit_vlr.study.plan import Arm, Plan, Promise
+from lit_vlr.study.plan import Plan
 from lit_vlr.study.reading import read_plan
+from lit_vlr.study.settings import Arm, Promise
 from tests._tiny import CONFIGS, ROOT
 
 STUDY = """
