@@ -6,8 +6,9 @@ import warnings
 
 from lit_vlr.errors import ConfigError, UserError
 from lit_vlr.lightning_cli import VLRCLI
+from lit_vlr.study.peers import runs_of
 from lit_vlr.study.plan import Cell, Plan
-from lit_vlr.study.settings import Verb
+from lit_vlr.study.settings import Peers, Verb
 from lit_vlr.study.stages import missing
 
 
@@ -39,12 +40,14 @@ def check_stages_parse(plan: Plan, again: Verb | None = None) -> None:
     Raises:
         UserError: naming the stage, and what does not parse.
     """
-    parsed: set[tuple[Verb, tuple[str, ...]]] = set()
-    for cell in plan.cells:
+    parsed: set[tuple[Verb, tuple[str, ...], type[Cell], Peers | None]] = set()
+    for cell in runs_of(plan):
         repeated = cell.verbs[cell.verbs.index(again) :] if again in cell.verbs else ()
         for verb in dict.fromkeys([*missing(cell), *repeated]):
-            if (verb, cell.files(verb)) not in parsed:
-                parsed.add((verb, cell.files(verb)))
+            # Peers, and what learns from them, get arguments that others do not.
+            kind = verb, cell.files(verb), type(cell), cell.settings.peers
+            if kind not in parsed:
+                parsed.add(kind)
                 _check_parses(cell, verb)
 
 

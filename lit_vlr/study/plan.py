@@ -2,24 +2,13 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from lit_vlr.errors import UserError
+from lit_vlr.study.checks import check_arm, check_overrides, check_seeds
 from lit_vlr.study.settings import Arm, Promise, Seconds, Verb
-
-_OURS = (
-    "--config",
-    "--trainer.default_root_dir",
-    "--ckpt_path",
-    "--threshold",
-    "--seed_everything",
-    "--data.init_args.order_seed",
-)
-"""Arguments that the study gives itself."""
 
 
 @dataclass(frozen=True)
@@ -59,21 +48,9 @@ class Plan:
         if not self.arms:
             raise UserError("Expected `arms` but there are none; name at least one")
         for name, arm in self.arms.items():
-            if not re.fullmatch(r"[A-Za-z0-9_+.][A-Za-z0-9_+.-]*", name) or set(name) == {"."}:
-                raise UserError(f"Expected arms named by letters, digits and _+.- but got {name!r}; it names a folder")
-            if arm.training and not arm.fit:
-                raise UserError(f"Expected no `training` of arm {name!r}, which is not fitted; set `fit` or drop it")
-            if not (arm.configs or self.common):
-                raise UserError(
-                    f"Expected config files for arm {name!r} but there are none; give `common` or `configs`"
-                )
-            _check_seeds(self.seeds_of(name), f"arms.{name}.seeds" if arm.seeds is not None else "seeds")
-        for given in self.overrides:
-            if not given.startswith("--") or given.split("=")[0] in _OURS:
-                raise UserError(
-                    f"Expected `overrides` such as --trainer.max_steps=10 but got {given!r}; folders, seeds, "
-                    "checkpoints and thresholds are the study's"
-                )
+            check_arm(name, arm, self.common)
+            check_seeds(self.seeds_of(name), f"arms.{name}.seeds" if arm.seeds is not None else "seeds")
+        check_overrides(self.overrides, "overrides")
         if self.n_resamples < 1:
             raise UserError(f"Expected `n_resamples` of at least 1 but got {self.n_resamples}; 1000 is usual")
         if wrong := [cost for cost in self.costs if not 0 <= cost < float("inf")]:
@@ -111,6 +88,11 @@ class Cell:
     seed: int
 
     @property
+    def settings(self) -> Arm:
+        """The arm."""
+        return self.plan.arms[self.arm]
+
+    @property
     def name(self) -> str:
         """``<arm>-<seed>``."""
         return f"{self.arm}-{self.seed}"
@@ -123,7 +105,7 @@ class Cell:
     @property
     def verbs(self) -> tuple[Verb, ...]:
         """The stages, in their order."""
-        fits: tuple[Verb, ...] = ("fit",) if self.plan.arms[self.arm].fit else ()
+        fits: tuple[Verb, ...] = ("fit",) if self.settings.fit else ()
         validates: tuple[Verb, ...] = () if self.plan.threshold.method == "checkpoint" else ("validate",)
         return (*fits, *validates, "test")
 
@@ -132,11 +114,26 @@ class Cell:
         """What `lit-vlr calibrate` writes of the calibration predictions."""
         return self.folder / "threshold.json"
 
+    @property
+    def labels(self) -> Path | None:
+        """What the fit learns from: the answers of all peers in one file; None where there are none."""
+        return None if self.settings.peers is None else self.folder / "peers" / "labels.jsonl"
+
+    def stated(self, verb: Verb) -> float:
+        """What the plan states that a stage takes."""
+        return self.plan.seconds.of(verb, self.settings)
+
     def files(self, verb: Verb) -> tuple[str, ...]:
         """The config files of a stage, later ones win."""
-        arm = self.plan.arms[self.arm]
+        arm = self.settings
         last = {"fit": arm.training, "validate": (), "test": self.plan.attacks}[verb]
         return (*self.plan.common, *arm.configs, *last)
+
+    def peer_files(self, verb: Literal["fit", "test"]) -> tuple[str, ...]:
+        """Those of its peers; a fold is answered without attacks."""
+        arm = self.settings
+        own = () if arm.peers is None else arm.peers.configs
+        return (*self.plan.common, *own, *(arm.training if verb == "fit" else ()))
 
     def arguments(self, verb: Verb) -> list[str]:
         """What `lit-vlr` is called with."""
@@ -147,11 +144,13 @@ class Cell:
             given.append(f"--ckpt_path={self.folder / 'checkpoints' / self.plan.checkpoint}.ckpt")
         if verb == "test" and "validate" in self.verbs:
             given.append(f"--threshold={self.threshold_file}")
+        if verb == "fit" and self.labels is not None:
+            given.append(f"--model.objective.init_args.labels={self.labels}")
         return given
 
     def describe(self) -> dict[str, Any]:
         """What makes the cell what it is, besides the contents of its files."""
-        return {
+        found: dict[str, Any] = {
             "seed": self.seed,
             "files": {verb: list(self.files(verb)) for verb in self.verbs},
             "overrides": list(self.plan.overrides),
@@ -162,8 +161,7 @@ class Cell:
                 "delta": self.plan.threshold.delta,
             },
         }
-
-
-def _check_seeds(seeds: Sequence[int], name: str) -> None:
-    if not seeds or len(set(seeds)) < len(seeds) or min(seeds) < 0:
-        raise UserError(f"Expected `{name}` of at least 0, each once, but got {list(seeds)}; [0, 1, 2] say")
+        if (peers := self.settings.peers) is not None:
+            files = {verb: list(self.peer_files(verb)) for verb in ("fit", "test")}
+            found["peers"] = {"folds": peers.folds, "files": files, "overrides": list(peers.overrides)}
+        return found

@@ -12,6 +12,7 @@ from lit_vlr.study.attacks import check_attack_names
 from lit_vlr.study.cost import duration, remaining, stages
 from lit_vlr.study.identity import check_identity, save_identity
 from lit_vlr.study.lock import locked
+from lit_vlr.study.peers import peers_of
 from lit_vlr.study.plan import Cell, Plan
 from lit_vlr.study.settings import Verb
 from lit_vlr.study.stages import StageError, forget, missing, run_stage
@@ -29,6 +30,8 @@ def check_plan(plan: Plan, again: Verb | None = None) -> None:
     """
     for cell in plan.cells:
         check_identity(cell, again if again in cell.verbs else None)
+        for peer in peers_of(cell):
+            check_identity(peer)
         check_attack_names(cell)
 
 
@@ -63,6 +66,8 @@ def run_study(plan: Plan, *, keep_going: bool = False, again: Verb | None = None
             if again in cell.verbs:
                 forget(cell, again)
             save_identity(cell, anew=again in cell.verbs)
+            for peer in peers_of(cell):
+                save_identity(peer)
         failed: list[StageError] = []
         with _progress(plan) as say:
             for cell in plan.cells:
@@ -76,11 +81,12 @@ def run_study(plan: Plan, *, keep_going: bool = False, again: Verb | None = None
 
 
 def _run_cell(cell: Cell, lock: int, say: _Progress) -> None:
-    for verb in missing(cell):
-        check_identity(cell)  # files may have been edited while earlier stages ran, for hours
-        say.begin(cell, verb)
-        run_stage(cell, verb, lock)
-        say.end()
+    for run in (*peers_of(cell), cell):
+        for verb in missing(run):
+            check_identity(run)  # files may have been edited while earlier stages ran, for hours
+            say.begin(run, verb)
+            run_stage(run, verb, lock)
+            say.end()
 
 
 class _Progress:

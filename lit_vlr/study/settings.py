@@ -11,6 +11,26 @@ Verb: TypeAlias = Literal["fit", "validate", "test"]
 
 
 @dataclass(frozen=True)
+class Peers:
+    """Models that each leave a part of the training set out; their answers to it are what a selector learns from.
+
+    Args:
+        folds: how many parts and peers, at least 2; 10 in the paper.
+        configs: config files of every peer, after the `common` ones and instead of its arm's: the objective that the
+            arm's own model is trained with.
+        overrides: further arguments of every peer, after the study's: `--trainer.max_steps=10`.
+
+    Reference:
+        Dancette et al., "Improving Selective Visual Question Answering by Learning from Your Peers", CVPR 2023,
+        Section 3.
+    """
+
+    folds: int
+    configs: tuple[str, ...] = ()
+    overrides: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Arm:
     """One way of training.
 
@@ -19,12 +39,15 @@ class Arm:
         training: config files of the fit alone, after those: adversarial training.
         fit: False tests the base model as it is.
         seeds: instead of the study's; one is enough for an arm that is not fitted.
+        peers: whose answers the fit learns from. Each is fitted first, with `training`, too, and answers its part; all
+            answers go to the argument `labels` of the objective, which has to be `TrainSelector`.
     """
 
     configs: tuple[str, ...] = ()
     training: tuple[str, ...] = ()
     fit: bool = True
     seeds: tuple[int, ...] | None = None
+    peers: Peers | None = None
 
 
 @dataclass(frozen=True)
@@ -59,14 +82,16 @@ class Seconds:
     """What a stage takes where none like it has been measured yet; for the estimate that `--dry-run` prints.
 
     Args:
-        fit: of an arm without training configs.
+        fit: of an arm without training configs, and of each peer of it.
         training: of an arm with them.
+        label: the answers of a peer to the part that it left out.
         validate: the calibration split.
         test: all sets and attacks.
     """
 
     fit: float = 300.0
     training: float = 700.0
+    label: float = 120.0
     validate: float = 30.0
     test: float = 120.0
 

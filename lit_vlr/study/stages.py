@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lit_vlr.study.identity import write_whole
+from lit_vlr.study.labels import write_labels
 from lit_vlr.study.plan import Cell
 from lit_vlr.study.settings import Verb
 from lit_vlr.verbs.calibrate import main as calibrate
@@ -70,8 +71,9 @@ def forget(cell: Cell, verb: Verb) -> None:
 def run_stage(cell: Cell, verb: Verb, lock: int | None = None) -> dict[str, float]:
     """Run one stage and note that it is through.
 
-    What a killed attempt left of it goes first, so that a resumed study ends where an uninterrupted one does. After the
-    calibration predictions comes the threshold, which every test uses as it stands.
+    What a killed attempt left of it goes first, so that a resumed study ends where an uninterrupted one does. Before a
+    fit that learns from peers come their labels; after the calibration predictions the threshold, which every test uses
+    as it stands.
 
     Args:
         cell: whose stage.
@@ -83,12 +85,15 @@ def run_stage(cell: Cell, verb: Verb, lock: int | None = None) -> dict[str, floa
 
     Raises:
         StageError: if its process fails.
+        UserError: if the peers of the cell have not labelled what it is trained on.
     """
     for name in _PRODUCTS[verb]:
         product = cell.folder / name
         shutil.rmtree(product) if product.is_dir() else product.unlink(missing_ok=True)
     started, before = time.time(), _cpu_seconds()
     log = cell.folder / f"{verb}.log"
+    if verb == "fit" and cell.labels is not None:
+        write_labels(cell)
     command = [sys.executable, "-m", "lit_vlr.cli", *cell.arguments(verb)]
     status = _call(command, log, () if lock is None else (lock,))
     if status:
