@@ -38,12 +38,13 @@ class TrainSelector(Objective):
         dialect: of VQA accuracy.
         labels: predictions of the training questions by models that were not trained on them ("peers"), as `lit-vlr
             test` writes them; their accuracies are what the selector learns, instead of the model's own on what it is
-            being trained on, which soon is right about everything. None takes the model's own.
+            being trained on, which soon is right about everything. None takes the model's own. A trained model is
+            used without them: a file that is gone is missed in training only.
 
     Raises:
         ValueError: if the weight is out of range.
         UserError: if the labels cannot be used; when training starts, if the confidence is no `Selector`; and in
-            training, if a question has no label.
+            training, if there are no labels, or a question has none.
 
     Reference:
         Whitehead et al., "Reliable Visual Question Answering: Abstain Rather Than Answer Incorrectly", ECCV 2022,
@@ -65,7 +66,8 @@ class TrainSelector(Objective):
         self.weight = check_number("weight", weight, 0, float("inf"), "1 is usual", low_open=True)
         self.train_model = train_model
         self.dialect: VQADialect = dialect
-        self.labels = None if labels is None else _read_labels(Path(labels))
+        self._labels_file = labels
+        self.labels = None if labels is None or not Path(labels).is_file() else _read_labels(Path(labels))
         # In a tuple, so that torch does not take them for parts of the objective: each is saved once, where it belongs.
         self._prepared: tuple[ModelFamily, Selector] | None = None
 
@@ -94,8 +96,10 @@ class TrainSelector(Objective):
 
     def _accuracy(self, output: VLMOutput, batch: Batch, family: ModelFamily) -> Tensor:
         # A calibration split has no labels of peers: validation judges the model itself.
-        if self.labels is None or not self.training:
+        if self._labels_file is None or not self.training:
             return teacher_forced_accuracy(output, batch, family, self.dialect)
+        if self.labels is None:
+            raise UserError(f"Expected `labels` at {self._labels_file} but there is no such file; see `lit-vlr peers`")
         missing = [uid for uid in batch.uids if uid not in self.labels]
         if missing:
             raise UserError(
