@@ -74,8 +74,8 @@ def check_labels(answered: Iterable[Iterable[Prediction]], training: Iterable[Sa
         fold = peer_of[sample.uid]
         if (other := of_picture.setdefault(image_key(sample), fold)) != fold:
             raise UserError(
-                f"Expected one peer of {name} to leave the picture of {sample.uid} out but {other} and {fold} both do for "
-                "some of its questions; use a data module whose `folds` cut by picture"
+                f"Expected one peer of {name} to leave the picture of {sample.uid} out but both {other} and {fold} do, "
+                "for some of its questions; use a data module whose `folds` cut by picture"
             )
     if more := [uid for uid in peer_of if uid not in trained_on]:
         raise UserError(

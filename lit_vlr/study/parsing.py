@@ -11,6 +11,12 @@ from lit_vlr.study.plan import Cell, Plan
 from lit_vlr.study.settings import Peers, Verb
 from lit_vlr.study.stages import missing
 
+_PEERS = {
+    "labels": "an arm with `peers` has the objective TrainSelector: add configs/objective/selector.yaml",
+    "folds": "peers need a data module with `folds` and `fold`, such as BenchmarkDataModule",
+}
+"""What to do about arguments that the study gives peers, and what learns from them."""
+
 
 class _ParseOnly(VLRCLI):
     """Stops after parsing."""
@@ -59,4 +65,5 @@ def _check_parses(cell: Cell, verb: Verb) -> None:
             warnings.filterwarnings("ignore", message="LightningCLI's args parameter is intended")
             _ParseOnly.run([given for given in cell.arguments(verb) if not given.startswith(later)])
     except ConfigError as error:
-        raise UserError(f"Expected {verb} of {cell.name} to parse but {error}") from error
+        said = next((f"; {more}" for key, more in _PEERS.items() if f"'{key}' is not accepted" in str(error)), "")
+        raise UserError(f"Expected {verb} of {cell.name} to parse but {error}{said}") from error
