@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from lit_vlr.errors import UserError
-from lit_vlr.study.settings import Arm
+from lit_vlr.study.settings import Arm, Peers
 
 _OURS = (
     "--config",
@@ -38,7 +38,7 @@ def check_arm(name: str, arm: Arm, common: Sequence[str]) -> None:
         raise UserError(f"Expected no `training` of arm {name!r}, which is not fitted; set `fit` or drop it")
     if not (arm.configs or common):
         raise UserError(f"Expected config files for arm {name!r} but there are none; give `common` or `configs`")
-    if arm.peers is None:
+    if arm.peers == Peers():
         return
     if not arm.fit:
         raise UserError(f"Expected no `peers` of arm {name!r}, which is not fitted; set `fit` or drop them")

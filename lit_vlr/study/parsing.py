@@ -46,7 +46,7 @@ def check_stages_parse(plan: Plan, again: Verb | None = None) -> None:
     Raises:
         UserError: naming the stage, and what does not parse.
     """
-    parsed: set[tuple[Verb, tuple[str, ...], type[Cell], Peers | None]] = set()
+    parsed: set[tuple[Verb, tuple[str, ...], type[Cell], Peers]] = set()
     for cell in runs_of(plan):
         repeated = cell.verbs[cell.verbs.index(again) :] if again in cell.verbs else ()
         for verb in dict.fromkeys([*missing(cell), *repeated]):

@@ -52,7 +52,6 @@ class Peer(Cell):
     def arguments(self, verb: Verb) -> list[str]:
         """What `lit-vlr` is called with."""
         peers = self.settings.peers
-        assert peers is not None
         folds = [f"--data.init_args.folds={peers.folds}", f"--data.init_args.fold={self.fold}"]
         # Whatever else the files let a test do (blind controls, attacks), a fold only has to be answered.
         alone = '--trainer.callbacks=[{"class_path": "lit_vlr.recording.RecordPredictions"}]'
@@ -71,8 +70,7 @@ class Peer(Cell):
 
 def peers_of(cell: Cell) -> list[Peer]:
     """The peers of a cell, in the order of their folds; none where its arm has none."""
-    peers = None if isinstance(cell, Peer) else cell.settings.peers
-    return [Peer(cell.plan, cell.arm, cell.seed, fold) for fold in range(peers.folds if peers else 0)]
+    return [Peer(cell.plan, cell.arm, cell.seed, fold) for fold in range(cell.settings.peers.folds)]
 
 
 def runs_of(plan: Plan) -> list[Cell]:

@@ -117,7 +117,7 @@ class Cell:
     @property
     def labels(self) -> Path | None:
         """What the fit learns from: the answers of all peers in one file; None where there are none."""
-        return None if self.settings.peers is None else self.folder / "peers" / "labels.jsonl"
+        return None if not self.settings.peers.folds else self.folder / "peers" / "labels.jsonl"
 
     def stated(self, verb: Verb) -> float:
         """What the plan states that a stage takes."""
@@ -132,8 +132,7 @@ class Cell:
     def peer_files(self, verb: Literal["fit", "test"]) -> tuple[str, ...]:
         """Those of its peers; a fold is answered without attacks."""
         arm = self.settings
-        own = () if arm.peers is None else arm.peers.configs
-        return (*self.plan.common, *own, *(arm.training if verb == "fit" else ()))
+        return (*self.plan.common, *arm.peers.configs, *(arm.training if verb == "fit" else ()))
 
     def arguments(self, verb: Verb) -> list[str]:
         """What `lit-vlr` is called with."""
@@ -161,7 +160,7 @@ class Cell:
                 "delta": self.plan.threshold.delta,
             },
         }
-        if (peers := self.settings.peers) is not None:
+        if (peers := self.settings.peers).folds:
             files = {verb: list(self.peer_files(verb)) for verb in ("fit", "test")}
             found["peers"] = {"folds": peers.folds, "files": files, "overrides": list(peers.overrides)}
         return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from lit_vlr.errors import UserError
@@ -15,7 +15,7 @@ class Peers:
     """Models that each leave a part of the training set out; their answers to it are what a selector learns from.
 
     Args:
-        folds: how many parts and peers, at least 2; 10 in the paper.
+        folds: how many parts and peers, at least 2, 10 in the paper; 0 has none.
         configs: config files of every peer, after the `common` ones and instead of its arm's: the objective that the
             arm's own model is trained with.
         overrides: further arguments of every peer, after the study's: `--trainer.max_steps=10`.
@@ -25,7 +25,7 @@ class Peers:
         Section 3.
     """
 
-    folds: int
+    folds: int = 0
     configs: tuple[str, ...] = ()
     overrides: tuple[str, ...] = ()
 
@@ -47,7 +47,7 @@ class Arm:
     training: tuple[str, ...] = ()
     fit: bool = True
     seeds: tuple[int, ...] | None = None
-    peers: Peers | None = None
+    peers: Peers = field(default_factory=Peers)
 
 
 @dataclass(frozen=True)
