@@ -152,7 +152,7 @@ def test_changed_folds_and_files_of_peers_are_refused(begun: Plan, tmp_path: Pat
         check_plan(arm_of(begun, overrides=("--x=1",)))
     with pytest.raises(UserError, match=r"sft.yaml is no longer given"):
         check_plan(arm_of(begun, configs=()))
-    with pytest.raises(UserError, match="sft.yaml is no longer given; peers.files.fit.0 was .* and is absent"):
+    with pytest.raises(UserError, match=r"sft.yaml is no longer given; peers.files.fit.0 was .* and is absent"):
         check_plan(arm_of(begun, folds=0, configs=()))
     (tmp_path / "sft.yaml").write_text("trainer: {callbacks+: [], x: other}\n")
     for again in (None, "validate", "test"):  # everything depends on them
