@@ -41,7 +41,7 @@ wheel: $(INSTALLED)         ## build the wheel and test it from outside of the c
 results: $(INSTALLED)       ## the figures of the README: three seeds, about an hour on two cores
 	PATH="$(CURDIR)/$(BIN):$$PATH" python -m scripts.results
 
-study: $(INSTALLED)         ## every objective, plain and adversarial, under every attack: about twelve hours on two cores
+study: $(INSTALLED)         ## every objective, plain and adversarial, under every attack: about nineteen hours on two cores
 	PATH="$(CURDIR)/$(BIN):$$PATH" lit-vlr study --config configs/study/full.yaml
 
 modes: $(INSTALLED)         ## what each mode of adversarial training buys and costs: about half an hour on two cores

@@ -16,14 +16,12 @@ from lit_vlr.data.loading import Target, TaskCollate
 from lit_vlr.data.order import BucketedSampler, ResumableSampler, TrainingOrder, WindowedSampler
 from lit_vlr.data.shards import ShardSamples
 from lit_vlr.data.source import Source
-from lit_vlr.data.splits import ImageKey, image_key, k_folds, split_by_image
+from lit_vlr.data.splits import HELD, ImageKey, check_fold, image_key, k_folds, split_by_image
 from lit_vlr.errors import UserError
 from lit_vlr.tasks import score_answer
 from lit_vlr.types import Batch, Sample
 
 Bucketing = Literal["none", "length", "image_tokens", "both"]
-HELD = "held"
-"""The test set that the fold left out becomes."""
 
 
 class _Samples(Dataset[Sample]):
@@ -51,9 +49,10 @@ class BenchmarkDataModule(LightningDataModule):
         test: the test sets by name, in their order; the first is the in-domain one.
         calibration: a calibration set of its own.
         calibration_fraction: what is held back of ``train`` where there is none.
-        folds: cut ``train`` into so many parts by picture and leave one out, for learning from peers; 0 does not.
-        fold: which part is left out; it becomes the test set ``held``, so that ``predictions/held.jsonl`` holds answers
-            of a model that never saw these pictures.
+        folds: cut what is trained on into so many parts by picture and leave one out, for learning from peers; 0 does
+            not. The calibration split is held back first, so that it is the same for every fold and without folds.
+        fold: which part is left out; it becomes the only test set, ``held``, so that ``predictions/held.jsonl`` holds
+            answers of a model that never saw these pictures.
         bucketing: put samples into batches by ``length`` of their texts, by ``image_tokens`` or by ``both``.
         batch_size: rows a training batch.
         eval_batch_size: rows elsewhere; it changes no result.
@@ -98,8 +97,7 @@ class BenchmarkDataModule(LightningDataModule):
         for key, count in {**counts, "order_seed": order_seed}.items():
             if count < 0:
                 raise UserError(f"Expected `data.{key}` of at least 0 but got {count}")
-        if folds and not 0 <= fold < folds:
-            raise UserError(f"Expected `data.fold` from 0 to {folds - 1} but got {fold}")
+        check_fold(folds, fold)
         if folds and (train is None or HELD in (test or {})):
             raise UserError(f"Expected `data.train` to cut into folds and no test set called {HELD!r}; rename it")
         if train is None and not test:
@@ -119,11 +117,13 @@ class BenchmarkDataModule(LightningDataModule):
     @property
     def test_names(self) -> list[str]:
         """The test sets, in the order of the test loaders."""
-        return [*self.test_sources, *([HELD] if self.folds else ())]
+        return [HELD] if self.folds else list(self.test_sources)
 
     def describe(self) -> str:
         """The data in a few words, for manifests."""
         trained = "nothing" if self.train_source is None else str(self.train_source)
+        if self.folds:
+            return f"{trained} without fold {self.fold} of {self.folds}, which is the test"
         return f"{trained}; tests: {', '.join(map(str, self.test_sources.values())) or 'none'}"
 
     def setup(self, stage: str | None = None) -> None:
@@ -140,12 +140,16 @@ class BenchmarkDataModule(LightningDataModule):
             sets["calibration"] = self.calibration_source.read()
         if self.train_source is not None:
             sets |= self._training(self.train_source.read(), "calibration" not in sets)
-        unscored = [s.uid for s in sets.get("calibration", ()) if score_answer("", s, "no_skip") is None][:1]
-        if unscored:
-            raise UserError(
-                f"Expected a calibration set whose answers can be scored one by one but {unscored[0]} cannot; take a "
-                "labelled split of a benchmark with an accuracy"
-            )
+        scored = {"calibration set": sets.get("calibration", ())}
+        if self.folds:
+            scored["fold"] = sets[f"test/{HELD}"]
+        for what, samples in scored.items():
+            unscored = [s.uid for s in samples if score_answer("", s, "no_skip") is None][:1]
+            if unscored:
+                raise UserError(
+                    f"Expected a {what} whose answers can be scored one by one but {unscored[0]} cannot; take a "
+                    "labelled split of a benchmark with an accuracy"
+                )
         self._refuse_leakage(sets)
         self.sets = sets
 
@@ -159,12 +163,12 @@ class BenchmarkDataModule(LightningDataModule):
                 )
             return {"train": samples}
         parts: dict[str, Sequence[Sample]] = {}
+        if hold_back:
+            samples, parts["calibration"] = split_by_image(samples, self.calibration_fraction, self.split_seed)
         if self.folds:
             folds = k_folds(samples, self.folds, self.split_seed)
             parts[f"test/{HELD}"] = folds.pop(self.fold)
             samples = [sample for fold in folds for sample in fold]
-        if hold_back:
-            samples, parts["calibration"] = split_by_image(samples, self.calibration_fraction, self.split_seed)
         return {"train": samples, **parts}
 
     def _refuse_leakage(self, sets: Mapping[str, Sequence[Sample]]) -> None:
@@ -209,8 +213,8 @@ class BenchmarkDataModule(LightningDataModule):
         return [self._loader(self.sets[f"test/{name}"]) for name in self.test_names]
 
     def predict_dataloader(self) -> DataLoader[Batch]:
-        """The fold left out, or else the first test set."""
-        return self.test_dataloader()[-1 if self.folds else 0]
+        """The first test set; with folds, that is the one left out."""
+        return self.test_dataloader()[0]
 
     def _set(self, name: str, what: str) -> Sequence[Sample]:
         if name not in self.sets:

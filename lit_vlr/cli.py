@@ -23,6 +23,8 @@ _USAGE = """lit-vlr: selective prediction of vision-language models, in domain, 
                                         every selective metric, with intervals and paired differences
   lit-vlr study    --config FILE [--dry-run] [--keep-going]
                                         run arms x seeds x sets x attacks, resume what was begun; table and report
+  lit-vlr peers    --config FILE ... --selector FILE ... --folds K --root DIR
+                                        learn a selector from peers that each leave a fold out; resumes, too
   lit-vlr report   RUN ... [--out FILE] one report of several runs
   lit-vlr data     check | download | export | shard ...
                                         look at a set, fetch it, hand answers in, cut it into shards
@@ -62,6 +64,7 @@ def _verb(name: str) -> Callable[[list[str]], None]:
         "data": _data,
         "demo-page": _demo_page,
         "export": _export,
+        "peers": _peers,
         "report": _report,
         "score": _score,
         "study": _study,
@@ -118,6 +121,12 @@ def _export(args: list[str]) -> None:
 
     _quiet()
     export(args[1:])
+
+
+def _peers(args: list[str]) -> None:
+    from lit_vlr.verbs.peers import main as peers
+
+    peers(args[1:])
 
 
 def _score(args: list[str]) -> None:

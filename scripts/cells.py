@@ -5,8 +5,9 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from lit_vlr.study.plan import Arm, Plan
+from lit_vlr.study.plan import Plan
 from lit_vlr.study.run import run_study
+from lit_vlr.study.settings import Arm
 from lit_vlr.study.stages import StageError, finished
 
 MAIN_JOB = ("base", "model/tiny_llava", "data/scenes", "objective/sft")

@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 
 from lit_vlr.predictions import read_predictions
-from lit_vlr.study.plan import Plan, Promise
+from lit_vlr.study.plan import Plan
+from lit_vlr.study.settings import Promise
 from lit_vlr.types import Prediction
 from scripts.cells import MAIN_JOB, arm_of, run_cells
 from scripts.results import column, interval, machine

@@ -18,7 +18,8 @@ import numpy as np
 
 from lit_vlr.functional import aurc, group_bootstrap
 from lit_vlr.predictions import read_predictions
-from lit_vlr.study.plan import Cell, Plan, Promise
+from lit_vlr.study.plan import Cell, Plan
+from lit_vlr.study.settings import Promise
 from lit_vlr.types import Prediction
 from lit_vlr.versions import versions
 from scripts.cells import MAIN_JOB, arm_of, run_cells

@@ -89,16 +89,22 @@ def test_calibration_is_held_back_by_picture() -> None:
 
 def test_a_fold_is_left_out_and_tested() -> None:
     held = [module(folds=3, fold=fold).sets for fold in range(3)]
-    assert sorted(s.uid for sets in held for s in sets["test/held"]) == sorted(s.uid for s in Asked(30).read())
+    whole = module().sets
+    assert sorted(s.uid for sets in held for s in sets["test/held"]) == sorted(s.uid for s in whole["train"])
     for sets in held:
+        assert [s.uid for s in sets["calibration"]] == [s.uid for s in whole["calibration"]]
+        assert sorted(s.uid for name in ("train", "test/held") for s in sets[name]) == sorted(
+            s.uid for s in whole["train"]
+        )
         seen = {s.image_id for name in ("train", "calibration") for s in sets[name]}
         assert seen.isdisjoint(s.image_id for s in sets["test/held"])
     made = module(folds=3, fold=1)
     assert [u for batch in uids(list(made.predict_dataloader())) for u in batch] == [
         s.uid for s in made.sets["test/held"]
     ]
-    assert made.test_names == ["near", "held"]
-    assert uids(list(made.test_dataloader()[1])) == uids(list(made.predict_dataloader()))
+    assert made.test_names == ["held"]
+    assert [uids(list(loader)) for loader in made.test_dataloader()] == [uids(list(made.predict_dataloader()))]
+    assert made.describe() == "train without fold 1 of 3, which is the test"
 
 
 def test_leakage_is_refused_unless_allowed_by_name() -> None:
@@ -194,6 +200,11 @@ def test_questions_are_put_in_the_words_of_their_task() -> None:
         ({"batch_size": 0}, "Expected `data.batch_size` of at least 1 but got 0"),
         ({"num_workers": -1}, "Expected `data.num_workers` of at least 0"),
         ({"folds": 3, "fold": 3}, "Expected `data.fold` from 0 to 2 but got 3"),
+        ({"folds": 1}, "Expected `data.folds` of at least 2, or 0 for none, but got 1"),
+        (
+            {"folds": 2, "train": Asked(20, task=Task(Captions())), "calibration": Asked(4, 500)},
+            "Expected a fold whose answers can be scored one by one but train/x/4 cannot",
+        ),
         ({"folds": 2, "test": {"held": Asked(4, 900)}}, "no test set called 'held'"),
         ({"train": None, "test": {}}, "Expected `data.train` or `data.test` but got neither"),
         (

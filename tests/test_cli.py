@@ -451,7 +451,8 @@ def test_help_names_every_verb(capsys) -> None:
     assert main(["--help"]) == 0
     said = capsys.readouterr().out
     assert all(
-        verb in said for verb in ("fit", "validate", "test", "predict", "calibrate", "score", "study", "report", "ask")
+        verb in said
+        for verb in ("fit", "validate", "test", "predict", "calibrate", "score", "study", "peers", "report", "ask")
     )
 
 

@@ -11,6 +11,7 @@ from lightning.pytorch import Trainer
 from lit_vlr.data.images import load_image
 from lit_vlr.data.order import ResumableSampler
 from lit_vlr.data.scenes import OOD_SPLITS, make_sample
+from lit_vlr.data.splits import k_folds
 from lit_vlr.data.targets import majority, sampled
 from lit_vlr.datamodule import ScenesDataModule, ScenesDataset
 from lit_vlr.errors import UserError
@@ -106,6 +107,48 @@ def test_without_out_of_domain_sets() -> None:
     made = data(ood_size=0)
     assert made.test_names == ["test"]
     assert len(made.test_dataloader()) == 1
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_a_fold_is_left_out_and_is_all_that_is_tested(seed: int) -> None:
+    everything = [f"scenes/train/{i}" for i in range(10)]
+    held: list[str] = []
+    for fold in range(3):
+        made = data(folds=3, fold=fold, split_seed=seed)
+        assert made.test_names == ["held"]
+        (loader,) = made.test_dataloader()
+        tested = [sample for batch in loader for sample in batch.samples]
+        trained = [sample for batch in made.train_dataloader() for sample in batch.samples]
+        assert {s.image_id for s in tested}.isdisjoint(s.image_id for s in trained)
+        assert sorted(s.uid for s in (*tested, *trained)) == everything
+        assert [s.uid for s in tested] == sorted(s.uid for s in tested)  # in the order of the set
+        assert uids(list(made.predict_dataloader())) == uids(list(loader))
+        assert made.describe() == f"scenes, seed 0, without fold {fold} of 3, which is the test"
+        held += [s.uid for s in tested]
+    assert sorted(held) == everything
+
+
+def test_folds_of_scenes_are_those_of_any_set() -> None:
+    expected = k_folds([make_sample("train", i) for i in range(10)], 3, seed=2)
+    found = [data(folds=3, fold=fold, split_seed=2).test_dataloader()[0] for fold in range(3)]
+    assert [[u for batch in uids(list(one)) for u in batch] for one in found] == [
+        [sample.uid for sample in fold] for fold in expected
+    ]
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"folds": 1}, "Expected `data.folds` of at least 2, or 0 for none, but got 1; 5 or 10 are usual"),
+        ({"folds": -2}, "Expected `data.folds` of at least 2, or 0 for none, but got -2"),
+        ({"folds": 11}, "Expected `folds` from 2 to the number of pictures, 10, but got 11"),
+        ({"folds": 3, "fold": 3}, "Expected `data.fold` from 0 to 2 but got 3; folds are counted from 0"),
+        ({"split_seed": -1}, "Expected `data.split_seed` of at least 0 but got -1"),
+    ],
+)
+def test_unusable_folds_are_refused(given: dict[str, int], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        ScenesDataModule(**{**SMALL, **given})
 
 
 def test_the_seed_of_the_data_is_not_the_seed_of_the_order() -> None:

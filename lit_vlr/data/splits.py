@@ -14,6 +14,9 @@ from lit_vlr.types import Sample
 ImageKey: TypeAlias = tuple[str, str]
 """Which picture it is, in which collection: equal keys are one picture."""
 
+HELD = "held"
+"""The test set that a fold left out becomes."""
+
 
 def image_key(sample: Sample) -> ImageKey:
     """The key of a sample's picture."""
@@ -77,7 +80,21 @@ def k_folds(samples: Sequence[Sample], k: int, seed: int) -> list[list[Sample]]:
     Raises:
         UserError: if there are fewer pictures than parts, or ``k`` is below 2.
     """
-    counts = Counter(map(image_key, samples))
+    return [[samples[place] for place in places] for places in folds_of_keys([*map(image_key, samples)], k, seed)]
+
+
+def folds_of_keys(keys: Sequence[ImageKey], k: int, seed: int) -> list[list[int]]:
+    """`k_folds` of samples that need not be read for it: places of the samples instead of them.
+
+    Args:
+        keys: the picture of each sample of a set.
+        k: number of parts, at least 2.
+        seed: of the assignment of pictures.
+
+    Raises:
+        UserError: as `k_folds`.
+    """
+    counts = Counter(keys)
     if not 2 <= k <= len(counts):
         raise UserError(f"Expected `folds` from 2 to the number of pictures, {len(counts)}, but got {k}")
     sizes = [0] * k
@@ -86,11 +103,23 @@ def k_folds(samples: Sequence[Sample], k: int, seed: int) -> list[list[Sample]]:
         fold = min(range(k), key=sizes.__getitem__)  # the smallest so far
         fold_of[key] = fold
         sizes[fold] += counts[key]
-    folds: list[list[Sample]] = [[] for _ in range(k)]
-    for sample in samples:
-        folds[fold_of[image_key(sample)]].append(sample)
+    folds: list[list[int]] = [[] for _ in range(k)]
+    for place, key in enumerate(keys):
+        folds[fold_of[key]].append(place)
     return folds
 
 
 def _shuffled(keys: list[ImageKey], seed: int) -> list[ImageKey]:
     return [keys[i] for i in np.random.default_rng(seed).permutation(len(keys))]
+
+
+def check_fold(folds: int, fold: int) -> None:
+    """Refuse a number of folds that cuts nothing, and a fold that is none of so many.
+
+    Raises:
+        UserError: if they are that.
+    """
+    if folds and folds < 2:
+        raise UserError(f"Expected `data.folds` of at least 2, or 0 for none, but got {folds}; 5 or 10 are usual")
+    if folds and not 0 <= fold < folds:
+        raise UserError(f"Expected `data.fold` from 0 to {folds - 1} but got {fold}; folds are counted from 0")

@@ -18,7 +18,8 @@ class PeerLabels:
     A model is soon right about everything that it is trained on, so that its own answers there teach no doubt.
 
     Args:
-        path: predictions of every training question, as `lit-vlr test` writes them.
+        path: predictions of every training question, as `lit-vlr test` writes them. A trained model is used without
+            them: a file that is gone is missed when a label is asked for.
 
     Raises:
         UserError: if a prediction has no accuracy, or there is none.
@@ -29,6 +30,10 @@ class PeerLabels:
     """
 
     def __init__(self, path: Path) -> None:
+        self.path = path
+        self.accuracies: dict[str, float] | None = None
+        if not path.is_file():
+            return
         predictions = read_predictions(path)
         unlabelled = next((p.uid for p in predictions if p.accuracy is None), None)
         if unlabelled is not None or not predictions:
@@ -42,8 +47,10 @@ class PeerLabels:
         """The accuracies of a batch, (B,).
 
         Raises:
-            UserError: if a question has none.
+            UserError: if a question has none, or the file is not there.
         """
+        if self.accuracies is None:
+            raise UserError(f"Expected `labels` at {self.path} but there is no such file; see `lit-vlr peers`")
         missing = [uid for uid in batch.uids if uid not in self.accuracies]
         if missing:
             raise UserError(

@@ -36,7 +36,8 @@ class TrainSelector(Objective):
         dialect: of VQA accuracy.
         labels: predictions of the training questions by models that were not trained on them ("peers"), as `lit-vlr
             test` writes them; their accuracies are what the selector learns, instead of the model's own on what it is
-            being trained on, which soon is right about everything. None takes the model's own.
+            being trained on, which soon is right about everything. None takes the model's own. A trained model is
+            used without them: a file that is gone is missed in training only.
         robust: under adversarial training the selector sees the same pictures as the model, attacked ones included, and
             learns to doubt those too ("robust selector"). False trains it on the rows that are clean: of mode
             ``mixed``, for where every row is attacked none is left.
@@ -44,7 +45,7 @@ class TrainSelector(Objective):
     Raises:
         ValueError: if the weight is out of range.
         UserError: if the labels cannot be used; when training starts, if the confidence is no `Selector`; and in
-            training, if a question has no label.
+            training, if there are no labels, or a question has none.
 
     Reference:
         Whitehead et al., "Reliable Visual Question Answering: Abstain Rather Than Answer Incorrectly", ECCV 2022,

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lit_vlr.study.plan import Cell, Plan, Verb
+from lit_vlr.study.peers import runs_of
+from lit_vlr.study.plan import Cell, Plan
+from lit_vlr.study.settings import Verb
 from lit_vlr.study.stages import finished
 
 
@@ -32,9 +34,10 @@ def stages(plan: Plan) -> list[Stage]:
     """Every stage, in the order in which they are run.
 
     A stage that is not through is expected to take what it took in other cells of its arm; else what it took in arms
-    that are trained alike (with or without training configs); else what the plan states.
+    that are trained alike (with or without training configs); else what the plan states. Peers are compared with peers;
+    before the first of them is fitted, with models that leave nothing out.
     """
-    cells = plan.cells
+    cells = runs_of(plan)
     taken = {(cell.name, verb): seconds for cell in cells for verb, seconds in finished(cell).items()}
     return [_stage(cell, verb, cells, taken) for cell in cells for verb in cell.verbs]
 
@@ -59,11 +62,11 @@ def duration(seconds: float) -> str:
 def _stage(cell: Cell, verb: Verb, cells: Sequence[Cell], taken: dict[tuple[str, str], float]) -> Stage:
     if (cell.name, verb) in taken:
         return Stage(cell, verb, taken[cell.name, verb], True, True)
-    arms = cell.plan.arms
-    own = [c for c in cells if c.arm == cell.arm]
-    alike = [c for c in cells if bool(arms[c.arm].training) == bool(arms[cell.arm].training)]
-    for group in (own, alike):
+    trained = [c for c in cells if bool(c.settings.training) == bool(cell.settings.training)]
+    alike = [c for c in trained if type(c) is type(cell)]  # peers or not
+    own = [c for c in alike if c.arm == cell.arm]
+    for group in (own, alike, trained if verb == "fit" else []):
         known = [taken[c.name, verb] for c in group if (c.name, verb) in taken]
         if known:
             return Stage(cell, verb, sum(known) / len(known), False, True)
-    return Stage(cell, verb, cell.plan.seconds.of(verb, arms[cell.arm]), False, False)
+    return Stage(cell, verb, cell.stated(verb), False, False)

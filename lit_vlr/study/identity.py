@@ -12,7 +12,8 @@ import yaml
 
 from lit_vlr import __version__
 from lit_vlr.errors import UserError
-from lit_vlr.study.plan import Cell, Verb
+from lit_vlr.study.plan import Cell
+from lit_vlr.study.settings import Verb
 
 FILE = "cell.json"
 _SHOWN = 4
@@ -27,8 +28,9 @@ def identity(cell: Cell) -> dict[str, Any]:
     Raises:
         UserError: if a file is missing or no YAML mapping.
     """
-    names = dict.fromkeys(name for verb in cell.verbs for name in cell.files(verb))
-    found = {"lit_vlr": __version__, **cell.describe(), "contents": {name: contents(name) for name in names}}
+    said = cell.describe()
+    names = dict.fromkeys(name for stage in _files(said).values() for name in stage)
+    found = {"lit_vlr": __version__, **said, "contents": {name: contents(name) for name in names}}
     # What was written is compared with what is read, so both are made of what JSON can hold.
     found = json.loads(json.dumps(found, default=str, sort_keys=True))
     return {"sha256": hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest(), **found}
@@ -78,10 +80,16 @@ def save_identity(cell: Cell, anew: bool = False) -> None:
 def _of_verbs(found: Mapping[str, Any], verbs: Sequence[Verb]) -> dict[str, Any]:
     """What the results of some stages depend on; of no stage, nothing."""
     files = {verb: names for verb, names in found.get("files", {}).items() if verb in verbs}
-    given = {name for names in files.values() for name in names}
+    given = {name for names in _files({**found, "files": files}).values() for name in names}
     contents = {name: content for name, content in found.get("contents", {}).items() if name in given}
     kept = _without(found, "sha256", *(() if set(verbs) - {"fit"} else ("threshold", "checkpoint")))
     return {**kept, "files": files, "contents": contents} if verbs else {}
+
+
+def _files(found: Mapping[str, Any]) -> dict[str, Sequence[str]]:
+    """Names of config files by stage, those of peers included."""
+    of_peers = found.get("peers", {}).get("files", {})
+    return {**found.get("files", {}), **{f"peers.{verb}": names for verb, names in of_peers.items()}}
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:

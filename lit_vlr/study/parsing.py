@@ -6,8 +6,16 @@ import warnings
 
 from lit_vlr.errors import ConfigError, UserError
 from lit_vlr.lightning_cli import VLRCLI
-from lit_vlr.study.plan import Cell, Plan, Verb
+from lit_vlr.study.peers import runs_of
+from lit_vlr.study.plan import Cell, Plan
+from lit_vlr.study.settings import Peers, Verb
 from lit_vlr.study.stages import missing
+
+_PEERS = {
+    "labels": "an arm with `peers` has the objective TrainSelector: add configs/objective/selector.yaml",
+    "folds": "peers need a data module with `folds` and `fold`, such as BenchmarkDataModule",
+}
+"""What to do about arguments that the study gives peers, and what learns from them."""
 
 
 class _ParseOnly(VLRCLI):
@@ -38,12 +46,14 @@ def check_stages_parse(plan: Plan, again: Verb | None = None) -> None:
     Raises:
         UserError: naming the stage, and what does not parse.
     """
-    parsed: set[tuple[Verb, tuple[str, ...]]] = set()
-    for cell in plan.cells:
+    parsed: set[tuple[Verb, tuple[str, ...], type[Cell], Peers]] = set()
+    for cell in runs_of(plan):
         repeated = cell.verbs[cell.verbs.index(again) :] if again in cell.verbs else ()
         for verb in dict.fromkeys([*missing(cell), *repeated]):
-            if (verb, cell.files(verb)) not in parsed:
-                parsed.add((verb, cell.files(verb)))
+            # Peers, and what learns from them, get arguments that others do not.
+            kind = verb, cell.files(verb), type(cell), cell.settings.peers
+            if kind not in parsed:
+                parsed.add(kind)
                 _check_parses(cell, verb)
 
 
@@ -55,4 +65,5 @@ def _check_parses(cell: Cell, verb: Verb) -> None:
             warnings.filterwarnings("ignore", message="LightningCLI's args parameter is intended")
             _ParseOnly.run([given for given in cell.arguments(verb) if not given.startswith(later)])
     except ConfigError as error:
-        raise UserError(f"Expected {verb} of {cell.name} to parse but {error}") from error
+        said = next((f"; {more}" for key, more in _PEERS.items() if f"'{key}' is not accepted" in str(error)), "")
+        raise UserError(f"Expected {verb} of {cell.name} to parse but {error}{said}") from error

@@ -2,91 +2,13 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal
 
 from lit_vlr.errors import UserError
-
-Verb: TypeAlias = Literal["fit", "validate", "test"]
-_OURS = (
-    "--config",
-    "--trainer.default_root_dir",
-    "--ckpt_path",
-    "--threshold",
-    "--seed_everything",
-    "--data.init_args.order_seed",
-)
-"""Arguments that the study gives itself."""
-
-
-@dataclass(frozen=True)
-class Arm:
-    """One way of training.
-
-    Args:
-        configs: config files of every verb, after the `common` ones: objective, confidence.
-        training: config files of the fit alone, after those: adversarial training.
-        fit: False tests the base model as it is.
-        seeds: instead of the study's; one is enough for an arm that is not fitted.
-    """
-
-    configs: tuple[str, ...] = ()
-    training: tuple[str, ...] = ()
-    fit: bool = True
-    seeds: tuple[int, ...] | None = None
-
-
-@dataclass(frozen=True)
-class Promise:
-    """How the threshold of a cell is chosen, on its calibration predictions alone, before anything is tested.
-
-    Args:
-        method: `empirical` is right on the calibration split and promises nothing; `ltt` (Learn-then-Test) keeps the
-            risk with probability 1 - delta; `checkpoint` takes the one that a fit has left in its checkpoint (and
-            answers everything where there is none), and writes no calibration predictions.
-        max_risk: allowed among the answered questions; with `checkpoint`, say what the fit was told.
-        delta: of `ltt`.
-
-    Raises:
-        UserError: if a number is out of range.
-    """
-
-    method: Literal["empirical", "ltt", "checkpoint"] = "empirical"
-    max_risk: float = 0.1
-    delta: float = 0.05
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.max_risk <= 1 or (self.method == "ltt" and not self.max_risk):
-            low = "(0" if self.method == "ltt" else "[0"  # no number of questions proves that nothing is wrong
-            raise UserError(f"Expected `threshold.max_risk` in {low}, 1] but got {self.max_risk:g}; 10% is 0.1")
-        if not 0 < self.delta < 1:
-            raise UserError(f"Expected `threshold.delta` in (0, 1) but got {self.delta:g}; 0.05 is usual")
-
-
-@dataclass(frozen=True)
-class Seconds:
-    """What a stage takes where none like it has been measured yet; for the estimate that `--dry-run` prints.
-
-    Args:
-        fit: of an arm without training configs.
-        training: of an arm with them.
-        validate: the calibration split.
-        test: all sets and attacks.
-    """
-
-    fit: float = 300.0
-    training: float = 700.0
-    validate: float = 30.0
-    test: float = 120.0
-
-    def of(self, verb: Verb, arm: Arm) -> float:
-        """One stage of an arm."""
-        if verb == "fit":
-            return self.training if arm.training else self.fit
-        return self.validate if verb == "validate" else self.test
+from lit_vlr.study.checks import check_arm, check_overrides, check_seeds
+from lit_vlr.study.settings import Arm, Promise, Seconds, Verb
 
 
 @dataclass(frozen=True)
@@ -126,21 +48,9 @@ class Plan:
         if not self.arms:
             raise UserError("Expected `arms` but there are none; name at least one")
         for name, arm in self.arms.items():
-            if not re.fullmatch(r"[A-Za-z0-9_+.][A-Za-z0-9_+.-]*", name) or set(name) == {"."}:
-                raise UserError(f"Expected arms named by letters, digits and _+.- but got {name!r}; it names a folder")
-            if arm.training and not arm.fit:
-                raise UserError(f"Expected no `training` of arm {name!r}, which is not fitted; set `fit` or drop it")
-            if not (arm.configs or self.common):
-                raise UserError(
-                    f"Expected config files for arm {name!r} but there are none; give `common` or `configs`"
-                )
-            _check_seeds(self.seeds_of(name), f"arms.{name}.seeds" if arm.seeds is not None else "seeds")
-        for given in self.overrides:
-            if not given.startswith("--") or given.split("=")[0] in _OURS:
-                raise UserError(
-                    f"Expected `overrides` such as --trainer.max_steps=10 but got {given!r}; folders, seeds, "
-                    "checkpoints and thresholds are the study's"
-                )
+            check_arm(name, arm, self.common)
+            check_seeds(self.seeds_of(name), f"arms.{name}.seeds" if arm.seeds is not None else "seeds")
+        check_overrides(self.overrides, "overrides")
         if self.n_resamples < 1:
             raise UserError(f"Expected `n_resamples` of at least 1 but got {self.n_resamples}; 1000 is usual")
         if wrong := [cost for cost in self.costs if not 0 <= cost < float("inf")]:
@@ -178,6 +88,11 @@ class Cell:
     seed: int
 
     @property
+    def settings(self) -> Arm:
+        """The arm."""
+        return self.plan.arms[self.arm]
+
+    @property
     def name(self) -> str:
         """``<arm>-<seed>``."""
         return f"{self.arm}-{self.seed}"
@@ -190,7 +105,7 @@ class Cell:
     @property
     def verbs(self) -> tuple[Verb, ...]:
         """The stages, in their order."""
-        fits: tuple[Verb, ...] = ("fit",) if self.plan.arms[self.arm].fit else ()
+        fits: tuple[Verb, ...] = ("fit",) if self.settings.fit else ()
         validates: tuple[Verb, ...] = () if self.plan.threshold.method == "checkpoint" else ("validate",)
         return (*fits, *validates, "test")
 
@@ -199,11 +114,25 @@ class Cell:
         """What `lit-vlr calibrate` writes of the calibration predictions."""
         return self.folder / "threshold.json"
 
+    @property
+    def labels(self) -> Path | None:
+        """What the fit learns from: the answers of all peers in one file; None where there are none."""
+        return None if not self.settings.peers.folds else self.folder / "peers" / "labels.jsonl"
+
+    def stated(self, verb: Verb) -> float:
+        """What the plan states that a stage takes."""
+        return self.plan.seconds.of(verb, self.settings)
+
     def files(self, verb: Verb) -> tuple[str, ...]:
         """The config files of a stage, later ones win."""
-        arm = self.plan.arms[self.arm]
+        arm = self.settings
         last = {"fit": arm.training, "validate": (), "test": self.plan.attacks}[verb]
         return (*self.plan.common, *arm.configs, *last)
+
+    def peer_files(self, verb: Literal["fit", "test"]) -> tuple[str, ...]:
+        """Those of its peers; a fold is answered without attacks."""
+        arm = self.settings
+        return (*self.plan.common, *arm.peers.configs, *(arm.training if verb == "fit" else ()))
 
     def arguments(self, verb: Verb) -> list[str]:
         """What `lit-vlr` is called with."""
@@ -214,11 +143,13 @@ class Cell:
             given.append(f"--ckpt_path={self.folder / 'checkpoints' / self.plan.checkpoint}.ckpt")
         if verb == "test" and "validate" in self.verbs:
             given.append(f"--threshold={self.threshold_file}")
+        if verb == "fit" and self.labels is not None:
+            given.append(f"--model.objective.init_args.labels={self.labels}")
         return given
 
     def describe(self) -> dict[str, Any]:
         """What makes the cell what it is, besides the contents of its files."""
-        return {
+        found: dict[str, Any] = {
             "seed": self.seed,
             "files": {verb: list(self.files(verb)) for verb in self.verbs},
             "overrides": list(self.plan.overrides),
@@ -229,8 +160,7 @@ class Cell:
                 "delta": self.plan.threshold.delta,
             },
         }
-
-
-def _check_seeds(seeds: Sequence[int], name: str) -> None:
-    if not seeds or len(set(seeds)) < len(seeds) or min(seeds) < 0:
-        raise UserError(f"Expected `{name}` of at least 0, each once, but got {list(seeds)}; [0, 1, 2] say")
+        if (peers := self.settings.peers).folds:
+            files = {verb: list(self.peer_files(verb)) for verb in ("fit", "test")}
+            found["peers"] = {"folds": peers.folds, "files": files, "overrides": list(peers.overrides)}
+        return found

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
-from jsonargparse import ArgumentParser
+from jsonargparse import ArgumentParser, Namespace
 from jsonargparse.typing import PositiveInt
 
 from lit_vlr.errors import ConfigError, UserError
-from lit_vlr.study.plan import Plan, Verb
+from lit_vlr.study.plan import Plan
+from lit_vlr.study.settings import Verb
 
 _WHAT = "Run what is missing of a study: arms x seeds, tested on every set under every attack; then table and report."
 
@@ -49,6 +50,12 @@ def read_plan(arguments: Sequence[str]) -> tuple[Plan, Switches]:
     parser.add_argument("--jobs", type=PositiveInt, default=1, help="cells to run at a time, sharing the cores")
     parser.add_class_arguments(Plan, None)
     given = parser.parse_args(list(arguments))
+    for name, arm in given.arms.items():
+        if not isinstance(arm.peers, Mapping | Namespace):  # jsonargparse lets it pass, and trips over it
+            raise UserError(
+                f"Expected `arms.{name}.peers` such as {{folds: 5, configs: [FILE]}} but got {arm.peers!r}; leave it "
+                "out where there are none"
+            )
     made = parser.instantiate(given)
     plan = Plan(**{name: made[name] for name in Plan.__dataclass_fields__})
     if given.dry_run and given.again:

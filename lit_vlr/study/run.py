@@ -15,8 +15,10 @@ from lit_vlr.study.attacks import check_attack_names
 from lit_vlr.study.cost import duration, remaining, stages
 from lit_vlr.study.identity import check_identity, save_identity
 from lit_vlr.study.lock import locked
-from lit_vlr.study.plan import Cell, Plan, Verb
+from lit_vlr.study.peers import peers_of
+from lit_vlr.study.plan import Cell, Plan
 from lit_vlr.study.processes import Processes
+from lit_vlr.study.settings import Verb
 from lit_vlr.study.stages import StageError, forget, missing, run_stage
 
 
@@ -32,6 +34,8 @@ def check_plan(plan: Plan, again: Verb | None = None) -> None:
     """
     for cell in plan.cells:
         check_identity(cell, again if again in cell.verbs else None)
+        for peer in peers_of(cell):
+            check_identity(peer)
         check_attack_names(cell)
 
 
@@ -67,6 +71,8 @@ def run_study(plan: Plan, *, keep_going: bool = False, again: Verb | None = None
             if again in cell.verbs:
                 forget(cell, again)
             save_identity(cell, anew=again in cell.verbs)
+            for peer in peers_of(cell):
+                save_identity(peer)
         # Small models get more of two cores as two processes than as one with two threads.
         threads = None if jobs == 1 else max(1, (os.cpu_count() or 1) // jobs)
         with _progress(plan, jobs) as say:
@@ -91,11 +97,12 @@ def _run_cells(plan: Plan, processes: Processes, say: _Progress, keep_going: boo
 
 
 def _run_cell(cell: Cell, processes: Processes, say: _Progress) -> None:
-    for verb in missing(cell):
-        check_identity(cell)  # files may have been edited while earlier stages ran, for hours
-        say.begin(cell, verb)
-        run_stage(cell, verb, processes)
-        say.end()
+    for run in (*peers_of(cell), cell):
+        for verb in missing(run):
+            check_identity(run)  # files may have been edited while earlier stages ran, for hours
+            say.begin(run, verb)
+            run_stage(run, verb, processes)
+            say.end()
 
 
 class _Progress:

@@ -11,8 +11,10 @@ import time
 from pathlib import Path
 
 from lit_vlr.study.identity import write_whole
-from lit_vlr.study.plan import Cell, Verb
+from lit_vlr.study.labels import write_labels
+from lit_vlr.study.plan import Cell
 from lit_vlr.study.processes import Processes
+from lit_vlr.study.settings import Verb
 from lit_vlr.verbs.calibrate import main as calibrate
 
 SECONDS = "seconds.json"
@@ -69,8 +71,9 @@ def forget(cell: Cell, verb: Verb) -> None:
 def run_stage(cell: Cell, verb: Verb, processes: Processes) -> dict[str, float]:
     """Run one stage and note that it is through.
 
-    What a killed attempt left of it goes first, so that a resumed study ends where an uninterrupted one does. After the
-    calibration predictions comes the threshold, which every test uses as it stands.
+    What a killed attempt left of it goes first, so that a resumed study ends where an uninterrupted one does. Before a
+    fit that learns from peers come their labels; after the calibration predictions the threshold, which every test uses
+    as it stands.
 
     Args:
         cell: whose stage.
@@ -82,12 +85,15 @@ def run_stage(cell: Cell, verb: Verb, processes: Processes) -> dict[str, float]:
 
     Raises:
         StageError: if its process fails.
+        UserError: if the peers of the cell have not labelled what it is trained on.
     """
     for name in _PRODUCTS[verb]:
         product = cell.folder / name
         shutil.rmtree(product) if product.is_dir() else product.unlink(missing_ok=True)
     started = time.time()
     log = cell.folder / f"{verb}.log"
+    if verb == "fit" and cell.labels is not None:
+        write_labels(cell)
     ended = processes.call([sys.executable, "-m", "lit_vlr.cli", *cell.arguments(verb)], log)
     if ended.status:
         raise StageError(cell, verb, ended.status, log)

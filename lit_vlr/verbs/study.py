@@ -14,7 +14,7 @@ from lit_vlr.study.cost import duration, remaining, stages
 from lit_vlr.study.overlap import check_apart
 from lit_vlr.study.parsing import check_stages_parse
 from lit_vlr.study.plan import Plan
-from lit_vlr.study.reading import read_plan
+from lit_vlr.study.reading import Switches, read_plan
 from lit_vlr.study.run import check_plan, left_over, run_study
 from lit_vlr.study.stages import StageError, missing
 from lit_vlr.study.table import study_table
@@ -34,7 +34,15 @@ def main(args: list[str]) -> None:
         UserError: for a plan that cannot be run, a study that was begun with another one, a stage that fails, or a
             calibration split that overlaps a test set.
     """
-    plan, switches = read_plan(args)
+    run_plan(*read_plan(args))
+
+
+def run_plan(plan: Plan, switches: Switches) -> None:
+    """The same for a plan that was not read from a file.
+
+    Raises:
+        UserError: as `main`.
+    """
     check_plan(plan, switches.again)
     check_stages_parse(plan, switches.again)
     check_apart(plan)

@@ -220,6 +220,13 @@ def test_labels_of_peers_are_what_is_learned(asked, tmp_path) -> None:
     del objective.labels.accuracies[few.uids[2]]
     with pytest.raises(UserError, match=rf"label for {few.uids[2]} but there is none \(1 missing"):
         objective(output, few)
+    path.unlink()  # a trained model is used elsewhere: its checkpoint names labels that are not there
+    gone = TrainSelector(train_model=False, labels=path)
+    gone.prepare(made, selector)
+    with torch.no_grad():
+        torch.testing.assert_close(gone.eval()(output, few), own)
+    with pytest.raises(UserError, match=rf"Expected `labels` at {path} but there is no such file"):
+        gone.train()(output, few)
     write(tmp_path / "unlabelled.jsonl", [replace(labelled[0], accuracy=None)])
     with pytest.raises(UserError, match="has no accuracy; predict a split"):
         TrainSelector(labels=tmp_path / "unlabelled.jsonl")

@@ -19,6 +19,7 @@ from lit_vlr.types import Batch, Prediction
 from tests._tiny import CONFIGS
 
 COMMON = tuple(str(CONFIGS / f"{name}.yaml") for name in ("base", "model/tiny_llava", "data/scenes", "objective/sft"))
+SELECTOR = [str(CONFIGS / f"{kind}/selector.yaml") for kind in ("objective", "confidence")]
 SIZES = {"train_size": 16, "calibration_size": 8, "test_size": 6, "ood_size": 0, "batch_size": 8}
 SHORT = (
     *(f"--data.init_args.{name}={value}" for name, value in SIZES.items()),

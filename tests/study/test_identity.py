@@ -12,8 +12,9 @@ import pytest
 from lit_vlr.errors import UserError
 from lit_vlr.study import identity
 from lit_vlr.study.lock import locked
-from lit_vlr.study.plan import Arm, Plan, Promise
+from lit_vlr.study.plan import Plan
 from lit_vlr.study.run import check_plan, left_over
+from lit_vlr.study.settings import Arm, Promise
 from lit_vlr.study.stages import finished, forget, missing
 
 

@@ -11,8 +11,10 @@ import pytest
 from lit_vlr.errors import ConfigError, UserError
 from lit_vlr.study.attacks import check_attack_names
 from lit_vlr.study.cost import remaining, stages
-from lit_vlr.study.plan import Arm, Plan, Promise
+from lit_vlr.study.peers import peers_of
+from lit_vlr.study.plan import Plan
 from lit_vlr.study.reading import read_plan
+from lit_vlr.study.settings import Arm, Promise
 from tests._tiny import CONFIGS, ROOT
 
 STUDY = """
@@ -132,7 +134,8 @@ def test_shipped_studies_parse_and_name_files_that_exist(path: Path, monkeypatch
     plan, _ = read_plan(["--config", str(path)])
     assert plan.baseline == "sft"
     for cell in plan.cells:
-        assert all((ROOT / name).is_file() for verb in cell.verbs for name in cell.files(verb))
+        runs = (*peers_of(cell), cell)
+        assert all((ROOT / name).is_file() for run in runs for verb in run.verbs for name in run.files(verb))
         assert (ROOT / cell.plan.root).parts[-2] == "runs"
         check_attack_names(cell)
 
@@ -151,8 +154,13 @@ def test_an_attack_that_comes_twice_is_refused() -> None:
 def test_the_full_study_has_every_objective_plain_and_adversarial() -> None:
     plan, _ = read_plan(["--config", str(CONFIGS / "study/full.yaml")])
     objectives = {path.stem for path in (CONFIGS / "objective").glob("*.yaml")}
+    objectives.add("learning_from_peers")  # the selector's, with labels
     plain = {name for name, arm in plan.arms.items() if arm.fit and not arm.training}
     assert plain == objectives
     assert {name for name, arm in plan.arms.items() if arm.training} == {f"{name}_adversarial" for name in objectives}
+    peers = {name: arm.peers.configs for name, arm in plan.arms.items() if arm.peers.folds}
+    sft = ("configs/objective/sft.yaml",)  # what TrainSelector trains the model itself with
+    assert peers == {"learning_from_peers": sft, "learning_from_peers_adversarial": sft}
+    assert plan.arms["learning_from_peers"].configs == plan.arms["selector"].configs
     eps = [re.findall(r"eps: (\S+)}", (ROOT / name).read_text()) for name in plan.attacks if "linf_pgd" in name]
     assert eps == [["1.5/255"], ["2/255"], ["4/255"]]

@@ -6,10 +6,7 @@ import json
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,6 +15,7 @@ from lit_vlr.cli import main
 from lit_vlr.predictions import read_manifest
 from lit_vlr.study.lock import locked
 from lit_vlr.threshold_file import read_threshold
+from tests.study._processes import start, wait_for
 from tests.study._studies import write_plan
 
 pytestmark = pytest.mark.slow
@@ -56,20 +54,6 @@ def test_another_configuration_is_refused_with_what_differs(whole: Path, tmp_pat
         capsys.readouterr().err
     )
     assert {path: path.stat().st_mtime_ns for path in whole.rglob("*")} == before
-
-
-def start(command: list[str]) -> subprocess.Popen[bytes]:
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    full = [sys.executable, "-m", "lit_vlr.cli", *command]
-    return subprocess.Popen(full, env=environment, start_new_session=True, **quiet)
-
-
-def wait_for(what: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:
-    deadline = time.time() + 300
-    while not what() and time.time() < deadline and process.poll() is None:
-        time.sleep(0.05)
-    assert what(), "it never came to that"
 
 
 def test_cells_side_by_side_end_together_and_go_on(tmp_path: Path, capsys) -> None:

@@ -12,7 +12,8 @@ import pytest
 
 from lit_vlr.errors import UserError
 from lit_vlr.study.answered import read_cells
-from lit_vlr.study.plan import Arm, Plan
+from lit_vlr.study.plan import Plan
+from lit_vlr.study.settings import Arm
 from lit_vlr.study.table import Table, make_table, study_table
 from lit_vlr.study.words import answer
 from lit_vlr.study.write import as_csv, as_json, as_markdown
