@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from collections.abc import Iterator
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import contextmanager
@@ -80,12 +81,24 @@ def run_study(plan: Plan, *, keep_going: bool = False, again: Verb | None = None
 
 
 def _run_cells(plan: Plan, processes: Processes, say: _Progress, keep_going: bool, jobs: int) -> list[StageError]:
+    broken = threading.Event()
+
+    def run(cell: Cell) -> None:
+        if broken.is_set():
+            return
+        try:
+            _run_cell(cell, processes, say)
+        except BaseException:
+            if not keep_going:
+                broken.set()  # here: this thread takes the next cell before anybody else learns of it
+            raise
+
     with ThreadPoolExecutor(jobs) as pool:
-        runs = [pool.submit(_run_cell, cell, processes, say) for cell in plan.cells]
+        runs = [pool.submit(run, cell) for cell in plan.cells]
         try:
             ended = wait(runs, return_when="ALL_COMPLETED" if keep_going else FIRST_EXCEPTION).done
             # In the order of the cells: of two that failed the first is named.
-            errors = [error for run in runs if run in ended and (error := run.exception()) is not None]
+            errors = [error for one in runs if one in ended and (error := one.exception()) is not None]
             failed = [error for error in errors if isinstance(error, StageError)]
             if errors and not (keep_going and len(failed) == len(errors)):
                 raise errors[0]
