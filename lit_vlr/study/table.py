@@ -8,7 +8,7 @@ of pictures, not that of seeds, of which there are too few: the figures of each 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -153,14 +153,14 @@ class _Cell:
         self, seeds: Mapping[int, Scored], key: tuple[str, str], max_risk: float, costs: Sequence[float], resamples: int
     ) -> None:
         self.seeds, (self.arm, self.set) = seeds, key
-        answers = [scored.answers for scored in seeds.values()]
-        first = answers[0]
+        every = list(seeds.values())
+        first = every[0].answers
         self.uids, self.images = first.uids, first.images
         self.resampler = GroupResampler(first.images, len(first.uids), resamples)
         whole = np.ones((1, len(first.uids)), np.int64)
-        self.values = _single(metrics_of(answers, whole, max_risk, costs))
-        self.by_seed = [_single(metrics_of([one], whole, max_risk, costs)) for one in answers]
-        tables = [metrics_of(answers, weights, max_risk, costs) for weights in self.resampler.weights()]
+        self.values = _single(metrics_of(every, whole, max_risk, costs))
+        self.by_seed = [_single(metrics_of([one], whole, max_risk, costs)) for one in every]
+        tables = [metrics_of(every, weights, max_risk, costs) for weights in self.resampler.weights()]
         self.resampled: dict[str, Floats] = {name: np.concatenate([t[name] for t in tables]) for name in tables[0]}
 
     def row(self) -> Row:
@@ -218,5 +218,5 @@ def _aligned(name: str, arms: Mapping[str, Mapping[int, Scored]]) -> dict[str, d
             answers = scored.answers.rows(rows)
             if answers.images != first.images:
                 raise UserError(f"Expected the questions of {name} on the same pictures in every arm; {arm} has others")
-            found.setdefault(arm, {})[seed] = Scored(answers, scored.threshold)
+            found.setdefault(arm, {})[seed] = replace(scored, answers=answers)
     return found

@@ -96,7 +96,8 @@ def as_markdown(table: Table, answer: Sequence[str], figures: Sequence[tuple[str
         f"together. Risk: wrong among the answered at the threshold that was frozen on calibration data. Violation: "
         f"that minus the {risk} that were allowed. C@R: the largest coverage at {risk} risk by the best threshold on "
         "the very set; oracle gap: that minus the realised coverage, negative where more was answered than the risk "
-        "allows. Φ: a right answer earns its accuracy, a wrong one costs its index, abstaining earns nothing."
+        "allows. Φ: a right answer earns its accuracy, a wrong one "
+        "costs its index, abstaining earns nothing, at the threshold that the calibration split has for that cost."
     )
     if figures:
         parts += ["## Figures", *(f"{said}\n\n![{said}]({path})" for said, path in figures)]

@@ -131,6 +131,28 @@ def test_by_hand() -> None:
     assert values["oracle_reliability_gap@2"] == 0.5
 
 
+def test_effective_reliability_is_that_of_the_threshold_chosen_for_its_cost(tmp_path: Path) -> None:
+    """On the calibration split .9 and .8 are right, .6 and .5 wrong: a price of 10 answers from .8 on, one of 0 all.
+
+    At .8 the test set earns (1 - 10)/4, where the promised risk, which allows everything, would earn (2 - 2 · 10)/4.
+    """
+    plan = Plan(tmp_path, {"a": Arm(("x",))}, costs=(0, 10), n_resamples=3)
+    (cell,) = plan.cells
+    calibration = rows([0.9, 0.8, 0.6, 0.5], [1.0, 1.0, 0.0, 0.0], 0.0, list("efgh"))
+    calibration = [replace(p, uid=f"c/{p.uid}") for p in calibration]
+    tested = rows([0.95, 0.85, 0.7, 0.6], [1.0, 0.0, 1.0, 0.0], 0.0)
+    write_cell(cell, {"calibration": calibration, "test": tested}, threshold=0.0)
+    (scores,) = read_cells([cell])["test"]["a"].values()
+    assert scores.by_cost == {0: 0.5, 10: 0.8}
+    values = {key: found.value for key, found in study_table(plan).rows[0].metrics.items()}
+    assert values["coverage"] == 1
+    assert values["effective_reliability@10"] == (1 - 10) / 4
+    assert (
+        values["effective_reliability@0"]
+        == sum(p.accuracy or 0 for p in tested if p.confidence >= scores.by_cost[0]) / 4
+    )
+
+
 def test_where_nothing_is_answered_risk_is_not_defined_but_of_seeds_together_it_is() -> None:
     silent, speaks = scored([0.9, 0.1], [1.0, 0.0], math.inf), scored([0.9, 0.1], [1.0, 0.0], 0.0)
     made = make_table({"test": {"silent": {0: silent}, "half": {0: silent, 1: speaks}}}, "silent", 0.1, (1,), 5)
