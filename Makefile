@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo test test-page lint types wheel results study modes example base-model clean
+.PHONY: demo test test-page lint types wheel results study objectives modes example base-model clean
 .PHONY: bench-abstainer bench-attacks bench-aurc bench-families bench-files bench-guarantee bench-memory
 .PHONY: bench-perturbations bench-reading bench-selector bench-training bench-vqa
 
@@ -15,8 +15,8 @@ $(INSTALLED): pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	touch $@
 
-demo: $(INSTALLED)          ## the main job: standard and adversarial fine-tune, tests clean and attacked, report
-	PATH="$(CURDIR)/$(BIN):$$PATH" bash scripts/demo.sh
+demo: $(INSTALLED)          ## a small study: fine-tunes and tests, clean and attacked; ends with the answer and the report's path
+	PATH="$(CURDIR)/$(BIN):$$PATH" lit-vlr study --config configs/study/demo.yaml --jobs 2
 
 test: $(INSTALLED)          ## the whole test suite, a file to a core at a time
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --dist loadfile
