@@ -47,7 +47,7 @@ class Peer(Cell):
 
     def files(self, verb: Verb) -> tuple[str, ...]:
         """The config files of a stage, later ones win."""
-        return self.peer_files("fit" if verb == "fit" else "test")
+        return self.peer_files(verb)
 
     def arguments(self, verb: Verb) -> list[str]:
         """What `lit-vlr` is called with."""

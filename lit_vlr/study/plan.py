@@ -129,7 +129,7 @@ class Cell:
         last = {"fit": arm.training, "validate": (), "test": self.plan.attacks}[verb]
         return (*self.plan.common, *arm.configs, *last)
 
-    def peer_files(self, verb: Literal["fit", "test"]) -> tuple[str, ...]:
+    def peer_files(self, verb: Verb) -> tuple[str, ...]:
         """Those of its peers; a fold is answered without attacks."""
         arm = self.settings
         return (*self.plan.common, *arm.peers.configs, *(arm.training if verb == "fit" else ()))
