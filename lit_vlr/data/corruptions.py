@@ -183,7 +183,7 @@ def plasma(side: int, decay: float, generator: np.random.Generator) -> Pixels:
 
     Args:
         side: a power of two.
-        decay: what the displacement is divided by at each halving: smaller is rougher.
+        decay: smaller is rougher; the displacement is divided by its square at each halving.
         generator: what it is drawn from.
     """
     field = np.zeros((side, side))
@@ -201,7 +201,8 @@ def plasma(side: int, decay: float, generator: np.random.Generator) -> Pixels:
         # Each side's middle lies between two corners and two centres.
         field[::step, half::step] = displaced((corners + right + centres + np.roll(centres, 1, 0)) / 4)
         field[half::step, ::step] = displaced((corners + below + centres + np.roll(centres, 1, 1)) / 4)
-        step, roughness = half, roughness / decay
+        # Squared: the released code multiplies a uniform number between plus and minus the roughness by it once more.
+        step, roughness = half, roughness / decay**2
     field -= field.min()
     scaled: Pixels = field / field.max()
     return scaled
