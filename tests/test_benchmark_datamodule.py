@@ -18,6 +18,7 @@ from lit_vlr.benchmark_datamodule import BenchmarkDataModule
 from lit_vlr.data.benchmarks import OKVQA
 from lit_vlr.data.corruptions import CorruptedPicture
 from lit_vlr.data.cost import image_tokens, sample_cost
+from lit_vlr.data.labelled import LabelledDiagram
 from lit_vlr.data.leakage import LeakageError
 from lit_vlr.data.loading import ImageCache, TaskCollate
 from lit_vlr.data.shards import ShardSet, write_shards
@@ -275,6 +276,7 @@ def test_costs(tmp_path: Path) -> None:
     sample = Sample("u", tmp_path / "a.png", "a", "Why?" * 10, ("so",) * 2)
     assert image_tokens(tmp_path / "a.png") == 3
     assert image_tokens(CorruptedPicture(tmp_path / "a.png", "fog", 1, 0)) == 3
+    assert image_tokens(LabelledDiagram(tmp_path / "a.png", ())) == 3
     assert image_tokens(np.zeros((29, 28, 3), np.uint8)) == 2
     assert image_tokens(tmp_path / "none.png") == 0
     assert [sample_cost(sample, kind) for kind in ("length", "image_tokens", "both")] == [10.5, 3.0, 13.5]

@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from lit_vlr.data.benchmarks import HubData
+from lit_vlr.data.cost import image_tokens
 from lit_vlr.data.errors import DataFormatError
 from lit_vlr.data.images import load_image, load_pixels
 from lit_vlr.errors import ImageError, UserError
@@ -148,6 +149,17 @@ def test_pictures_that_are_none_are_refused(picture: Any, message: str, tmp_path
     sample = made(tmp_path, [{**rows()[0], "image": picture}]).read()[0]
     with pytest.raises(ImageError, match=message):
         load_image(sample.image, sample.uid)
+
+
+def test_pictures_cost_what_their_headers_say(tmp_path: Path) -> None:
+    out = BytesIO()
+    Image.new("RGB", (57, 28)).save(out, "PNG")
+    given = rows()
+    given[1]["image"]["bytes"], given[2]["image"]["bytes"] = out.getvalue(), b"<html>"
+    assert [image_tokens(sample.image) for sample in made(tmp_path, given).read()] == [1, 3, 0]
+    (tmp_path / "b").mkdir()
+    nowhere = made(tmp_path / "b", [{**rows()[0], "image": {"bytes": None, "path": "/etc/passwd"}}]).read()[0]
+    assert image_tokens(nowhere.image) == 0
 
 
 def test_bytes_without_a_type_are_pictures_too(tmp_path: Path) -> None:
