@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from lit_vlr.data.benchmarks._mapped import NEEDED, MappedRows
+from lit_vlr.data.benchmarks._mapped import MappedRows
 from lit_vlr.data.records import Record, once, quote
 from lit_vlr.data.table import TablePicture
 from lit_vlr.errors import UserError
@@ -60,7 +60,7 @@ class HubData(MappedRows):
         self.check_fields()
         table = self._table()
         place = Path(self.repository)
-        missing = [column for name in NEEDED if (column := self.column(name)) not in table.column_names]
+        missing = [column for column in self.required if column not in table.column_names]
         if missing:
             Record(place, {}).fail(missing[0], f"Expected this column but there are only {quote(table.column_names)}")
         image = self.column("image")

@@ -269,6 +269,15 @@ def test_unusable_settings_are_refused(make: object, message: str, tmp_path: Pat
         make(tmp_path).read()  # type: ignore[operator]
 
 
+@pytest.mark.parametrize("name", ["own_lines", "own_table"])
+@pytest.mark.parametrize("field", ["answers", "choices", "image_id"])
+def test_a_mapped_column_of_ones_own_has_to_be_there(name: str, field: str, tmp_path: Path) -> None:
+    made = build(LAYOUTS[name], tmp_path)
+    assert isinstance(made, benchmarks.OwnData)
+    with pytest.raises(DataFormatError, match="nowhere"):
+        replace(made, fields={**made.fields, field: "nowhere"}).read()
+
+
 SHARED = Path(__file__).resolve().parents[4] / "shared" / "data" / "vizwiz_val"
 
 
