@@ -117,7 +117,10 @@ def test_leakage_is_refused_for_tests_alone_too() -> None:
         made.setup("test")
 
 
-KINDS: dict[str, dict[str, Any]] = {"plain": {}, "length": {"bucketing": "length"}, "both": {"bucketing": "both"}}
+KINDS: dict[str, dict[str, Any]] = {
+    "plain": {},
+    **{kind: {"bucketing": kind} for kind in ("length", "image_tokens", "both")},
+}
 
 
 @pytest.fixture(params=[*KINDS, "shards"])
@@ -143,6 +146,24 @@ def test_any_batch_can_be_gone_on_from(kind: dict[str, Any]) -> None:
     assert second != whole
 
 
+def test_pictures_of_a_batch_are_of_one_size_where_that_is_asked_for() -> None:
+    def sizes(bucketing: str) -> list[int]:
+        batches = uids(list(module(train=Asked(240), bucketing=bucketing).train_dataloader()))
+        return [len({int(uid.rpartition("/")[2]) % 3 for uid in batch}) for batch in batches]  # of `Asked`
+
+    mixed, sorted_ = sizes("none"), sizes("image_tokens")
+    assert np.mean(mixed) > 2
+    assert np.mean(sorted_) < 1.1
+
+
+def test_batches_are_pinned_where_there_is_a_gpu_or_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert module(pin_memory=True).train_dataloader().pin_memory
+    for there in (True, False):
+        monkeypatch.setattr(torch.cuda, "is_available", lambda there=there: there)
+        assert module().train_dataloader().pin_memory is there
+        assert not module(pin_memory=False).train_dataloader().pin_memory
+
+
 class SaveEachBatch(Callback):
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -162,9 +183,12 @@ def fit(data: BenchmarkDataModule, folder: Path, *callbacks: Callback, ckpt: Pat
     return watcher
 
 
-def test_a_run_resumed_at_any_batch_sees_what_it_would_have_seen(tmp_path: Path) -> None:
+@pytest.mark.parametrize("num_workers", [0, 3])
+def test_a_run_resumed_at_any_batch_sees_what_it_would_have_seen(tmp_path: Path, num_workers: int) -> None:
     def data() -> BenchmarkDataModule:
-        return BenchmarkDataModule(train=Asked(14), batch_size=4, calibration_fraction=0.2, bucketing="length")
+        return BenchmarkDataModule(
+            train=Asked(14), batch_size=4, calibration_fraction=0.2, bucketing="length", num_workers=num_workers
+        )
 
     whole = fit(data(), tmp_path, SaveEachBatch(tmp_path)).seen
     assert len(whole) == 6  # two epochs of three

@@ -18,6 +18,7 @@ from lit_vlr.data.shards import ShardSet
 from lit_vlr.predictions import MANIFEST_KEYS, PredictionWriter
 from lit_vlr.types import Prediction
 from tests.datasets.benchmarks._layouts import LAYOUTS, build
+from tests.datasets.test_images import png_of_declared_size
 
 
 @pytest.fixture
@@ -76,6 +77,35 @@ def test_check_names_broken_pictures(advqa: Path, capsys: pytest.CaptureFixture[
     assert "found 3;" in err
     _, out, _ = run(capsys, "check", "advqa", "--root", advqa, "--pictures", 1)
     assert "pictures loaded      0 of 1 tried" in out
+
+
+def test_check_names_a_truncated_picture_and_a_bomb(
+    advqa: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, second = sorted((advqa / "val2014").iterdir())
+    noise = Image.effect_noise((300, 300), 90)
+    noise.convert("RGB").save(first, "JPEG")
+    first.write_bytes(first.read_bytes()[:9_000])
+    second.write_bytes(png_of_declared_size(7_100, 7_100))
+    status, out, err = run(capsys, "check", "advqa", "--root", advqa, "--sheet", tmp_path / "sheet.png")
+    assert status == 2
+    assert f"problem: Expected a whole picture but {first} (advqa/val2017/2971475) cannot be read: " in out
+    assert f"at most 50 megapixels but {second} (advqa/val2017/3397615) has (7100, 7100); shrink it" in out
+    assert "pictures loaded      0 of 2 tried" in out
+    assert "found 3;" in err
+    assert (tmp_path / "sheet.png").exists()
+
+
+def test_check_follows_no_link_out_of_the_folder(
+    advqa: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = min((advqa / "val2014").iterdir())
+    outside = first.rename(tmp_path / "outside.jpg").resolve()
+    first.symlink_to(outside)
+    status, out, err = run(capsys, "check", "advqa", "--root", advqa)
+    assert (status, out) == (2, "")
+    assert f"entry 0 (advqa/val2017/2971475), `image_id`: Expected a picture inside {first.parent} but" in err
+    assert f"leads to {outside}" in err
 
 
 def test_check_says_what_is_wrong_with_a_file(advqa: Path, capsys: pytest.CaptureFixture[str]) -> None:
