@@ -9,14 +9,16 @@ import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from lit_vlr.cli import main
+from lit_vlr.data.checking import contact_sheet
 from lit_vlr.data.hosted import TOUCHSTONE
 from lit_vlr.data.shards import ShardSet
 from lit_vlr.predictions import MANIFEST_KEYS, PredictionWriter
-from lit_vlr.types import Prediction
+from lit_vlr.types import Prediction, Sample
 from tests.datasets.benchmarks._layouts import LAYOUTS, build
 from tests.datasets.test_images import png_of_declared_size
 
@@ -122,6 +124,16 @@ def test_the_sheet_shows_what_cannot_be_loaded(advqa: Path, tmp_path: Path, caps
     run(capsys, "check", "advqa", "--root", advqa, "--sheet", tmp_path / "sheet.png")
     with Image.open(tmp_path / "sheet.png") as sheet:
         assert sheet.getpixel((150, 180)) == (0xB0, 0x30, 0x30)
+
+
+def test_the_sheet_shows_the_answer_to_a_long_question_and_the_text_of_an_option() -> None:
+    picture = np.zeros((9, 9, 3), np.uint8)
+
+    def sheet(answer: str, choices: tuple[str, ...] = ()) -> bytes:
+        return contact_sheet([Sample("u", picture, "a", "Why? " * 99, (answer,), choices=choices)]).tobytes()
+
+    assert sheet("so") != sheet("no")
+    assert sheet("A", ("so", "no")) == sheet("A: so")
 
 
 def test_download_explains_and_verifies(advqa: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
