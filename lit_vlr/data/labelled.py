@@ -27,10 +27,12 @@ class LabelledDiagram:
     labels: tuple[tuple[Box, str], ...]
 
     def pixels(self, uid: str) -> np.ndarray:
-        """The diagram with a white box and a black letter for each label; parts outside of it are not drawn."""
+        """The diagram with a white box and a black letter for each label, moved inside where it lies outside."""
         picture = Image.fromarray(load_pixels(self.image, uid))
         draw = ImageDraw.Draw(picture)
-        for (left, top, right, bottom), letter in self.labels:
+        for box, letter in self.labels:
+            left, right = (min(max(x, 0), picture.width - 1) for x in (box[0], box[2]))
+            top, bottom = (min(max(y, 0), picture.height - 1) for y in (box[1], box[3]))
             draw.rectangle((left, top, right, bottom), fill="white")
             centre = ((left + right) / 2, (top + bottom) / 2)
             size = min(max(bottom - top, _SMALLEST), _LARGEST)

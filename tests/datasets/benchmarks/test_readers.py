@@ -223,6 +223,14 @@ def test_letters_are_drawn_where_the_question_is_about_them(tmp_path: Path) -> N
     assert (load_pixels(pickle.loads(pickle.dumps(lettered.image)), "u") == drawn).all()
 
 
+@pytest.mark.parametrize("box", [(-1e308, -5.0, 1e308, 1e308), (1e9, 1e9, 2e9, 2e9), (-9.0, -9.0, -3.0, -3.0)])
+def test_letters_outside_of_a_diagram_are_moved_inside(box: tuple[float, float, float, float], tmp_path: Path) -> None:
+    Image.new("RGB", (30, 20), "red").save(tmp_path / "a.png")
+    drawn = LabelledDiagram(tmp_path / "a.png", ((box, "A\nÄ" * 20),)).pixels("u")
+    assert (drawn.shape, drawn.dtype) == ((20, 30, 3), np.uint8)
+    assert (drawn != (255, 0, 0)).any()
+
+
 def test_pictures_of_mme_may_be_a_folder_deeper(tmp_path: Path) -> None:
     (tmp_path / "existence" / "images").mkdir(parents=True)
     samples = build(LAYOUTS["mme"], tmp_path).read()
