@@ -136,6 +136,7 @@ def test_workers_change_no_batch(kind: dict[str, Any]) -> None:
     orders = [uids(list(one.train_dataloader())) for one in made]
     assert orders[0] == orders[1] == orders[2]
     assert {uid for batch in orders[0] for uid in batch} == {sample.uid for sample in made[0].sets["train"]}
+    assert uids(list(module(3, num_workers=4, **kind).train_dataloader())) == orders[0][3:]  # and from any batch on
 
 
 def test_any_batch_can_be_gone_on_from(kind: dict[str, Any]) -> None:
