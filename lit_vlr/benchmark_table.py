@@ -96,7 +96,9 @@ def write_table(rows: Sequence[Row], file: Path, dialect: str) -> None:
 def print_rows(rows: Sequence[Row]) -> None:
     """Print a set a row."""
     heads = ("n", "accuracy", "abstention rate", "AURC")
-    table = Table("set", *(Column(head, justify="right") for head in heads), "the benchmark's own", title="Test")
+    # Folded, for an ellipsis would make one of several names in a narrow terminal.
+    first, last = Column("set", overflow="fold"), Column("the benchmark's own", overflow="fold")
+    table = Table(first, *(Column(head, justify="right") for head in heads), last, title="Test")
     for row in rows:
         numbers = (row.accuracy, row.abstention_rate, row.aurc)
         shown = [f"{name} {value:.4g}" for name, value in row.figures.items()]

@@ -18,6 +18,7 @@ from lit_vlr.benchmark_datamodule import BenchmarkDataModule
 from lit_vlr.data.benchmarks import OKVQA
 from lit_vlr.data.corruptions import CorruptedPicture
 from lit_vlr.data.cost import image_tokens, sample_cost
+from lit_vlr.data.labelled import LabelledDiagram
 from lit_vlr.data.leakage import LeakageError
 from lit_vlr.data.loading import ImageCache, TaskCollate
 from lit_vlr.data.shards import ShardSet, write_shards
@@ -122,7 +123,10 @@ def test_leakage_is_refused_for_tests_alone_too() -> None:
         made.setup("test")
 
 
-KINDS: dict[str, dict[str, Any]] = {"plain": {}, "length": {"bucketing": "length"}, "both": {"bucketing": "both"}}
+KINDS: dict[str, dict[str, Any]] = {
+    "plain": {},
+    **{kind: {"bucketing": kind} for kind in ("length", "image_tokens", "both")},
+}
 
 
 @pytest.fixture(params=[*KINDS, "shards"])
@@ -138,6 +142,7 @@ def test_workers_change_no_batch(kind: dict[str, Any]) -> None:
     orders = [uids(list(one.train_dataloader())) for one in made]
     assert orders[0] == orders[1] == orders[2]
     assert {uid for batch in orders[0] for uid in batch} == {sample.uid for sample in made[0].sets["train"]}
+    assert uids(list(module(3, num_workers=4, **kind).train_dataloader())) == orders[0][3:]  # and from any batch on
 
 
 def test_any_batch_can_be_gone_on_from(kind: dict[str, Any]) -> None:
@@ -146,6 +151,24 @@ def test_any_batch_can_be_gone_on_from(kind: dict[str, Any]) -> None:
         assert uids(list(module(processed, **kind).train_dataloader())) == whole[processed:]
     second = uids(list(module(len(whole), **kind).train_dataloader()))
     assert second != whole
+
+
+def test_pictures_of_a_batch_are_of_one_size_where_that_is_asked_for() -> None:
+    def sizes(bucketing: str) -> list[int]:
+        batches = uids(list(module(train=Asked(240), bucketing=bucketing).train_dataloader()))
+        return [len({int(uid.rpartition("/")[2]) % 3 for uid in batch}) for batch in batches]  # of `Asked`
+
+    mixed, sorted_ = sizes("none"), sizes("image_tokens")
+    assert np.mean(mixed) > 2
+    assert np.mean(sorted_) < 1.1
+
+
+def test_batches_are_pinned_where_there_is_a_gpu_or_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert module(pin_memory=True).train_dataloader().pin_memory
+    for there in (True, False):
+        monkeypatch.setattr(torch.cuda, "is_available", lambda there=there: there)
+        assert module().train_dataloader().pin_memory is there
+        assert not module(pin_memory=False).train_dataloader().pin_memory
 
 
 class SaveEachBatch(Callback):
@@ -167,9 +190,12 @@ def fit(data: BenchmarkDataModule, folder: Path, *callbacks: Callback, ckpt: Pat
     return watcher
 
 
-def test_a_run_resumed_at_any_batch_sees_what_it_would_have_seen(tmp_path: Path) -> None:
+@pytest.mark.parametrize("num_workers", [0, 3])
+def test_a_run_resumed_at_any_batch_sees_what_it_would_have_seen(tmp_path: Path, num_workers: int) -> None:
     def data() -> BenchmarkDataModule:
-        return BenchmarkDataModule(train=Asked(14), batch_size=4, calibration_fraction=0.2, bucketing="length")
+        return BenchmarkDataModule(
+            train=Asked(14), batch_size=4, calibration_fraction=0.2, bucketing="length", num_workers=num_workers
+        )
 
     whole = fit(data(), tmp_path, SaveEachBatch(tmp_path)).seen
     assert len(whole) == 6  # two epochs of three
@@ -286,6 +312,7 @@ def test_costs(tmp_path: Path) -> None:
     sample = Sample("u", tmp_path / "a.png", "a", "Why?" * 10, ("so",) * 2)
     assert image_tokens(tmp_path / "a.png") == 3
     assert image_tokens(CorruptedPicture(tmp_path / "a.png", "fog", 1, 0)) == 3
+    assert image_tokens(LabelledDiagram(tmp_path / "a.png", ())) == 3
     assert image_tokens(np.zeros((29, 28, 3), np.uint8)) == 2
     assert image_tokens(tmp_path / "none.png") == 0
     assert [sample_cost(sample, kind) for kind in ("length", "image_tokens", "both")] == [10.5, 3.0, 13.5]

@@ -13,7 +13,7 @@ import torch
 import yaml
 from PIL import Image
 
-from lit_vlr.benchmark_table import benchmark_row, write_table
+from lit_vlr.benchmark_table import Row, benchmark_row, print_rows, write_table
 from lit_vlr.cli import main
 from lit_vlr.confidence import FirstTokenMargin
 from lit_vlr.data.errors import DataFormatError
@@ -129,6 +129,18 @@ def test_figures_by_hand(tmp_path: Path) -> None:
     assert row.abstention_rate == pytest.approx(1 / 3)
     assert benchmark_row(tmp_path / "a.jsonl", "a", asked(), "official").figures == {"vqa_accuracy": 0.0}
     assert benchmark_row(tmp_path / "a.jsonl", "a", asked(task=None), "no_skip").figures == row.figures
+
+
+def test_names_are_whole_in_a_narrow_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "70")
+    names = ["okvqa_elastic_transform_1", "okvqa_elastic_transform_3"]
+    print_rows([Row(name, 5046, {"vqa_accuracy": 0.5, "vqa_accuracy_official": 0.4}, 0.5, 0, 0.3) for name in names])
+    out = capsys.readouterr().out
+    assert "…" not in out
+    first = "".join(line.split("│")[1].strip() for line in out.splitlines() if line.startswith("│"))
+    assert first == "".join(names)
 
 
 def test_what_is_not_defined_is_null(tmp_path: Path) -> None:

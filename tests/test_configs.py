@@ -7,6 +7,7 @@ import socket
 from dataclasses import fields
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -17,6 +18,7 @@ from lightning.pytorch import Callback, LightningDataModule
 import lit_vlr.confidence
 import lit_vlr.models
 import lit_vlr.objectives
+from lit_vlr.data.corruptions import CORRUPTIONS
 from lit_vlr.data.derived import Corrupted
 from lit_vlr.lightning_cli import VLRCLI
 from lit_vlr.models import ModelFamily, Sampling
@@ -59,11 +61,22 @@ def test_data_files_parse_with_the_main_job(verb: str, name: str) -> None:
     assert data.class_path.rpartition(".")[2].endswith("DataModule")
 
 
-def test_the_out_of_domain_suite_names_every_kind_of_set() -> None:
-    given = yaml.safe_load((CONFIGS / "data/ood_okvqa.yaml").read_text())["data"]
+def data_module(name: str) -> Any:
+    given = yaml.safe_load((CONFIGS / "data" / f"{name}.yaml").read_text())["data"]
     parser = ArgumentParser(exit_on_error=False)
     parser.add_argument("--data", type=LightningDataModule)
-    made = parser.instantiate(parser.parse_object({"data": given})).data
+    return parser.instantiate(parser.parse_object({"data": given})).data
+
+
+def test_the_corrupted_suite_names_every_corruption() -> None:
+    made = data_module("corrupted_okvqa")
+    corrupted = {name: s.corruption for name, s in made.test_sources.items() if isinstance(s, Corrupted)}
+    assert corrupted == {kind: kind for kind in CORRUPTIONS}
+    assert made.test_names == ["okvqa", *CORRUPTIONS]
+
+
+def test_the_out_of_domain_suite_names_every_kind_of_set() -> None:
+    made = data_module("ood_okvqa")
     kinds = {name.split("_")[0] for name in made.test_names}
     assert kinds == {"okvqa", "near", "far", "adversarial", "mixture", "abstention"}
     corrupted = {(s.corruption, s.severity) for s in made.test_sources.values() if isinstance(s, Corrupted)}

@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
+from string import ascii_uppercase
+from textwrap import wrap
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -16,6 +18,7 @@ from lit_vlr.errors import ImageError
 from lit_vlr.types import ImageRef, Sample
 
 _CELL, _TEXT = 192, 46  # pixels of a picture on the sheet, and of the words under it
+_LINE, _WIDTH = 11, 32  # pixels of a line, and characters in it
 
 
 @dataclass
@@ -93,9 +96,9 @@ def contact_sheet(samples: Sequence[Sample], n: int = 24, columns: int = 6) -> I
             sheet.paste(_thumbnail(sample.image, sample.uid), (left, top))
         except ImageError as error:
             draw.rectangle((left, top, left + _CELL - 1, top + _CELL - 1), fill="#b03030")
-            _write(draw, (left + 4, top + 4), str(error), 6)
-        answer = sample.answers[0] if sample.answers else "(no label)"
-        _write(draw, (left + 2, top + _CELL + 1), f"{sample.question} -> {answer}", 4)
+            _write(draw, (left + 4, top + 4), str(error), 12)
+        _write(draw, (left + 2, top + _CELL + 1), sample.question, 3)
+        _write(draw, (left + 2, top + _CELL + 1 + 3 * _LINE), f"-> {_label(sample)}", 1)
     return sheet
 
 
@@ -105,9 +108,17 @@ def _thumbnail(image: ImageRef, uid: str) -> Image.Image:
     return picture
 
 
+def _label(sample: Sample) -> str:
+    """The first answer, with its text where it is the letter of an option."""
+    if not sample.answers:
+        return "(no label)"
+    answer = sample.answers[0]
+    texts = dict(zip(ascii_uppercase, sample.choices, strict=False))
+    return f"{answer}: {texts[answer]}" if answer in texts else answer
+
+
 def _write(draw: ImageDraw.ImageDraw, at: tuple[int, int], text: str, lines: int) -> None:
-    """A few lines in the built-in font, which knows Latin letters."""
-    width = 31  # characters of its 6 pixels
-    clean = " ".join(text.split()).encode("latin-1", "replace").decode("latin-1")
-    parts = [clean[i : i + width] for i in range(0, min(len(clean), width * lines), width)]
-    draw.multiline_text(at, "\n".join(parts), fill="black", spacing=0, font_size=10)
+    """A few lines in the built-in font, which knows Latin letters; what is cut off ends in three dots."""
+    clean = text.encode("latin-1", "replace").decode("latin-1")
+    for number, line in enumerate(wrap(clean, _WIDTH, max_lines=lines, placeholder="...")):
+        draw.text((at[0], at[1] + number * _LINE), line, fill="black", font_size=10)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,8 @@ from PIL import Image
 
 from lit_vlr.data.corruptions import CorruptedPicture
 from lit_vlr.data.images import FORMATS
+from lit_vlr.data.labelled import LabelledDiagram
+from lit_vlr.data.table import TablePicture
 from lit_vlr.data.targets import majority
 from lit_vlr.types import ImageRef, Sample
 
@@ -33,14 +36,17 @@ def sample_cost(sample: Sample, kind: str) -> float:
 
 
 def image_tokens(image: ImageRef) -> int:
-    """Patches of a picture, from the header of its file; 0 where that cannot be read, which loading it will report."""
-    if isinstance(image, CorruptedPicture):  # of the size of the clean one
+    """Patches of a picture, from the header of its file; 0 where that cannot be read, which loading it will report.
+
+    Pictures in shards count 0 too: their order stays within a few shards, and is not by cost.
+    """
+    if isinstance(image, CorruptedPicture | LabelledDiagram):  # of the size of what is under it
         return image_tokens(image.image)
     if isinstance(image, np.ndarray):
         height, width = image.shape[:2]
-    elif isinstance(image, Path):
+    elif isinstance(image, Path | TablePicture):
         try:
-            with Image.open(image, formats=FORMATS) as opened:
+            with Image.open(image if isinstance(image, Path) else BytesIO(image.content()), formats=FORMATS) as opened:
                 width, height = opened.size
         except (OSError, ValueError, SyntaxError):
             return 0

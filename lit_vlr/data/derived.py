@@ -112,7 +112,7 @@ class Mixture(Source):
         """The mixture, in a random order; ``metadata["part"]`` says which part each sample is of.
 
         Raises:
-            UserError: if names differ, proportions are not positive, or a part has too few samples.
+            UserError: if names differ, proportions are not positive, parts share a sample, or a part has too few.
         """
         if set(self.parts) != set(self.proportions) or not self.parts:
             raise UserError(
@@ -127,6 +127,13 @@ class Mixture(Source):
         for name, samples in read.items():
             chosen = rng.permutation(len(samples))[: sizes[name]].tolist()
             mixed += [replace(samples[i], metadata={**samples[i].metadata, "part": name}) for i in sorted(chosen)]
+        owner: dict[str, str] = {}
+        for sample in mixed:
+            if (other := owner.setdefault(sample.uid, sample.metadata["part"])) != sample.metadata["part"]:
+                raise UserError(
+                    f"Expected parts that share no sample but {sample.uid} was taken from `{other}` and from "
+                    f"`{sample.metadata['part']}`; leave it out of one"
+                )
         return [mixed[i] for i in rng.permutation(len(mixed)).tolist()]
 
     def _sizes(self, available: Mapping[str, int]) -> dict[str, int]:

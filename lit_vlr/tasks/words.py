@@ -74,12 +74,15 @@ def chosen_option(answer: str, choices: tuple[str, ...]) -> str | None:
 
     >>> chosen_option("(B)", ("red", "blue")), chosen_option("Blue.", ("red", "blue")), chosen_option("C", ("red",))
     ('B', 'B', None)
+    >>> chosen_option("A", ("C", "A"))
+    'A'
     """
     said = answer.strip().rstrip(".").lower()
+    letter = option_letter(answer)
+    known = letter if letter is not None and letter in ascii_uppercase[: len(choices)] else None
+    if len(said) == 1 and known is not None:  # before texts: AI2D has options that are letters, in another order
+        return known
     named = [letter for letter, text in zip(ascii_uppercase, choices, strict=False) if text.strip().lower() == said]
     if len(named) == 1:  # before abstention: "unknown" can be an option
         return named[0]
-    if is_abstention(answer):
-        return None
-    letter = option_letter(answer)
-    return letter if letter is not None and letter in ascii_uppercase[: len(choices)] else None
+    return None if is_abstention(answer) else known

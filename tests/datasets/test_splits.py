@@ -136,9 +136,15 @@ def test_mixtures_keep_their_proportions() -> None:
     ],
 )
 def test_unusable_mixtures_are_refused(proportions: dict[str, float], n: int | None, message: str) -> None:
-    parts = {"in": Given(tuple(asked(range(100)))), "adv": Given(tuple(asked(range(40))))}
+    parts = {"in": Given(tuple(asked(range(100), "in"))), "adv": Given(tuple(asked(range(40), "adv")))}
     with pytest.raises(UserError, match=message):
         Mixture(parts, proportions, n).read()
+
+
+def test_parts_of_a_mixture_share_no_sample() -> None:
+    shared = Given(tuple(asked(range(3))))
+    with pytest.raises(UserError, match=r"share no sample but a/x/0 was taken from `a` and from `b`; leave it out of"):
+        Mixture({"a": shared, "b": shared}, {"a": 1, "b": 1}).read()
 
 
 def test_subsets() -> None:

@@ -9,15 +9,18 @@ import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from lit_vlr.cli import main
+from lit_vlr.data.checking import contact_sheet
 from lit_vlr.data.hosted import TOUCHSTONE
 from lit_vlr.data.shards import ShardSet
 from lit_vlr.predictions import MANIFEST_KEYS, PredictionWriter
-from lit_vlr.types import Prediction
+from lit_vlr.types import Prediction, Sample
 from tests.datasets.benchmarks._layouts import LAYOUTS, build
+from tests.datasets.test_images import png_of_declared_size
 
 
 @pytest.fixture
@@ -78,6 +81,35 @@ def test_check_names_broken_pictures(advqa: Path, capsys: pytest.CaptureFixture[
     assert "pictures loaded      0 of 1 tried" in out
 
 
+def test_check_names_a_truncated_picture_and_a_bomb(
+    advqa: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, second = sorted((advqa / "val2014").iterdir())
+    noise = Image.effect_noise((300, 300), 90)
+    noise.convert("RGB").save(first, "JPEG")
+    first.write_bytes(first.read_bytes()[:9_000])
+    second.write_bytes(png_of_declared_size(7_100, 7_100))
+    status, out, err = run(capsys, "check", "advqa", "--root", advqa, "--sheet", tmp_path / "sheet.png")
+    assert status == 2
+    assert f"problem: Expected a whole picture but {first} (advqa/val2017/2971475) cannot be read: " in out
+    assert f"at most 50 megapixels but {second} (advqa/val2017/3397615) has (7100, 7100); shrink it" in out
+    assert "pictures loaded      0 of 2 tried" in out
+    assert "found 3;" in err
+    assert (tmp_path / "sheet.png").exists()
+
+
+def test_check_follows_no_link_out_of_the_folder(
+    advqa: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = min((advqa / "val2014").iterdir())
+    outside = first.rename(tmp_path / "outside.jpg").resolve()
+    first.symlink_to(outside)
+    status, out, err = run(capsys, "check", "advqa", "--root", advqa)
+    assert (status, out) == (2, "")
+    assert f"entry 0 (advqa/val2017/2971475), `image_id`: Expected a picture inside {first.parent} but" in err
+    assert f"leads to {outside}" in err
+
+
 def test_check_says_what_is_wrong_with_a_file(advqa: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (advqa / "v1_mscoco_val2017_advqa_annotations.json").write_text("{}")
     status, _, err = run(capsys, "check", "advqa", "--root", advqa)
@@ -92,6 +124,16 @@ def test_the_sheet_shows_what_cannot_be_loaded(advqa: Path, tmp_path: Path, caps
     run(capsys, "check", "advqa", "--root", advqa, "--sheet", tmp_path / "sheet.png")
     with Image.open(tmp_path / "sheet.png") as sheet:
         assert sheet.getpixel((150, 180)) == (0xB0, 0x30, 0x30)
+
+
+def test_the_sheet_shows_the_answer_to_a_long_question_and_the_text_of_an_option() -> None:
+    picture = np.zeros((9, 9, 3), np.uint8)
+
+    def sheet(answer: str, choices: tuple[str, ...] = ()) -> bytes:
+        return contact_sheet([Sample("u", picture, "a", "Why? " * 99, (answer,), choices=choices)]).tobytes()
+
+    assert sheet("so") != sheet("no")
+    assert sheet("A", ("so", "no")) == sheet("A: so")
 
 
 def test_download_explains_and_verifies(advqa: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -24,8 +24,9 @@ class MappedRows(Benchmark):
     Args:
         split: second part of the uids.
         dataset: first part of the uids.
-        fields: what the columns are called where they are not called so: ``{question: Frage}``. Columns that nothing
-            is mapped to are kept as metadata if their values are text or whole numbers.
+        fields: what the columns are called where they are not called so: ``{question: Frage}``. What is mapped has to
+            be there; ``answers``, ``choices`` and ``image_id`` may be missing otherwise. Columns that nothing is mapped
+            to are kept as metadata if their values are text or whole numbers.
         metric: what an answer is worth.
         prompt: see `Benchmark`.
         max_new_tokens: see `Benchmark`.
@@ -53,6 +54,11 @@ class MappedRows(Benchmark):
     def column(self, name: str) -> str:
         """What a column is called."""
         return self.fields.get(name, name)
+
+    @property
+    def required(self) -> list[str]:
+        """The columns that have to be there: a label that a wrong map would lose must not go unnoticed."""
+        return [self.column(name) for name in (*NEEDED, *OPTIONAL) if name in NEEDED or name in self.fields]
 
     def check_fields(self) -> None:
         """Refuse a map of fields that there are none of."""

@@ -7,41 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-import numpy as np
-
-from lit_vlr.data.benchmarks._mapped import NEEDED, MappedRows
-from lit_vlr.data.images import decode
+from lit_vlr.data.benchmarks._mapped import MappedRows
 from lit_vlr.data.records import Record, once, quote
-from lit_vlr.errors import ImageError, UserError
+from lit_vlr.data.table import TablePicture
+from lit_vlr.errors import UserError
 from lit_vlr.types import Sample
 
 _COMMIT = re.compile("[0-9a-f]{40}")
-
-
-@dataclass(frozen=True, eq=False)
-class TablePicture:
-    """A picture in a column of a table, read when it is needed; see `lit_vlr.types.PictureSource`.
-
-    Attributes:
-        table: a `datasets.Dataset` of the column alone, whose file is mapped; pickled, it is a path.
-        column: its name.
-        row: which one.
-    """
-
-    table: Any
-    column: str
-    row: int
-
-    def pixels(self, uid: str) -> np.ndarray:
-        """The picture."""
-        value = self.table[self.row][self.column]
-        content = value.get("bytes") if isinstance(value, dict) else value
-        if not isinstance(content, bytes):
-            raise ImageError(
-                f"Expected the bytes of a picture in `{self.column}` of {uid} but got {quote(value)}; pictures that "
-                "are paths are not followed"
-            )
-        return decode(content, f"`{self.column}` of row {self.row} ({uid})")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +60,7 @@ class HubData(MappedRows):
         self.check_fields()
         table = self._table()
         place = Path(self.repository)
-        missing = [column for name in NEEDED if (column := self.column(name)) not in table.column_names]
+        missing = [column for column in self.required if column not in table.column_names]
         if missing:
             Record(place, {}).fail(missing[0], f"Expected this column but there are only {quote(table.column_names)}")
         image = self.column("image")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from lit_vlr.data.benchmarks._mapped import NEEDED, MappedRows
+from lit_vlr.data.benchmarks._mapped import MappedRows
 from lit_vlr.data.parsing import read_lines, read_rows, read_table
 from lit_vlr.data.pictures import Pictures
 from lit_vlr.data.records import Record, once
@@ -23,8 +23,9 @@ class OwnData(MappedRows):
         images: folder that ``image`` is relative to.
         split: second part of the uids.
         dataset: first part of the uids.
-        fields: what the columns are called where they are not called so: ``{question: Frage}``. Columns that nothing
-            is mapped to are kept as metadata if their values are text or whole numbers.
+        fields: what the columns are called where they are not called so: ``{question: Frage}``. What is mapped has to
+            be there; ``answers``, ``choices`` and ``image_id`` may be missing otherwise. Columns that nothing is mapped
+            to are kept as metadata if their values are text or whole numbers.
         metric: what an answer is worth.
         answers_separator: between several answers, or choices, in one cell of a table.
         prompt: see `Benchmark`.
@@ -50,7 +51,11 @@ class OwnData(MappedRows):
         """
         self.check_fields()
         pictures = Pictures(self.images)
-        rows = ((record.identifier(self.column("id")), record) for record in self._records())
+        records = self._records()
+        for column in self.required:
+            if not any(column in record.row for record in records):
+                records[0].get(column)  # which says what there is instead
+        rows = ((record.identifier(self.column("id")), record) for record in records)
         samples = []
         for key, bare in once(rows, self.column("id")):
             record = bare.named(f"{self.prefix}/{key}")
@@ -65,8 +70,7 @@ class OwnData(MappedRows):
             case ".json":
                 return read_rows(self.file)
             case ".csv" | ".tsv" as suffix:
-                columns = [self.column(name) for name in NEEDED]
-                rows = read_table(self.file, columns, "," if suffix == ".csv" else "\t")
+                rows = read_table(self.file, self.required, "," if suffix == ".csv" else "\t")
                 return [self._split_cells(row) for row in rows]
             case suffix:
                 raise UserError(f"Expected `file` to be .jsonl, .json, .csv or .tsv but got {suffix or 'no suffix'!r}")

@@ -24,7 +24,7 @@ _KEPT = (".jpg", ".jpeg", ".png", ".webp")
 
 
 def write_shards(samples: Iterable[Sample], folder: Path, shard_size: int = 1000) -> int:
-    """Write samples as shards, all or nothing; one sample at a time is held.
+    """Write samples as shards, all or nothing; one sample at a time is held, and all uids.
 
     Files are copied as they are, whatever else a picture may be is written as PNG.
 
@@ -37,12 +37,13 @@ def write_shards(samples: Iterable[Sample], folder: Path, shard_size: int = 1000
         The number of samples.
 
     Raises:
-        UserError: if there are none, their tasks differ, or the folder has a set already.
+        UserError: if there are none, their tasks differ, a uid is there twice, or the folder has a set already.
         ImageError: if a picture cannot be used.
     """
     if shard_size < 1:
         raise UserError(f"Expected `shard_size` of at least 1 but got {shard_size}")
     keys: set[ImageKey] = set()
+    uids: set[str] = set()
     with staging(folder) as stage:
         counts: list[int] = []
         task: list[dict[str, Any] | None] = []
@@ -54,6 +55,9 @@ def write_shards(samples: Iterable[Sample], folder: Path, shard_size: int = 1000
                     if written not in (task or [written]):
                         raise UserError(f"Expected one task but that of {sample.uid} is another; write two sets")
                     task[:] = [written]
+                    if sample.uid in uids:
+                        raise UserError(f"Expected each uid once but {sample.uid} is there twice; leave one out")
+                    uids.add(sample.uid)
                     keys.add(image_key(sample))
                     suffix, picture = _bytes(sample)
                     name = f"{sum(counts) + place:09d}"

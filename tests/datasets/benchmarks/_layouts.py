@@ -272,6 +272,31 @@ def pairs(folder: str, name: str) -> Callable[[], Files]:
     return lambda: {name: json.loads(json.dumps(rows))}
 
 
+def ai2d_released() -> Files:
+    def row(key: str, lettered: bool, options: list[str], right: int) -> dict[str, Any]:
+        return {"abcLabel": lettered, "answerTexts": options, "correctAnswer": right, "questionId": key}
+
+    first = {
+        "Which label names the larva?": row("2.png-0", True, ["C", "A", "B", "D"], 1),
+        "What stage comes after the egg? ": row("2.png-1", False, ["Adult", "Pupa", "{}", "Larva"], 3),
+    }
+    words = {
+        "T0": {"id": "T0", "category": 1, "rectangle": [[2, 2], [12, 10]], "replacementText": "A", "value": "larva"},
+        "T1": {"id": "T1", "category": 1, "rectangle": [[2, 20], [9, 20]], "replacementText": "B", "value": "egg"},
+    }
+    return {
+        "questions/2.png.json": {"imageName": "2.png", "questions": first},
+        "questions/10.png.json": {
+            "imageName": "10.png",
+            "questions": {"What eats grass?": row("10.png-0", False, ["fox", "rabbit", "fox", "owl"], 1)},
+        },
+        "questions/7.png.json": {"imageName": "7.png", "questions": {"Who?": row("7.png-0", False, list("pqrs"), 0)}},
+        "questions/3.png.json": {"imageName": "3.png", "questions": {}},
+        "annotations/2.png.json": {"text": words, "arrows": {}, "blobs": {}, "imageName": "2.png"},
+        "ai2d_test_ids.csv": [["2"], ["10"], ["3"]],
+    }
+
+
 def ocrvqa() -> Files:
     def book(split: int) -> dict[str, Any]:
         return {
@@ -540,6 +565,20 @@ LAYOUTS: dict[str, Layout] = {
         ("ai2d/test/0", "ai2d/test/1"),
         (" larva", "rabbit"),
         figures={"exact_match": 1.0},
+    ),
+    "ai2d_released": Layout(
+        lambda root: b.AI2D.at(root),
+        ai2d_released,
+        "questions/2.png.json",
+        ("ai2d/test/2.png-0", "ai2d/test/2.png-1", "ai2d/test/10.png-0"),
+        ("B", "larva", "Rabbit."),  # A is the second option: asked for by its letter, that is B
+        ("questions",),
+        wrong="owl",
+        id="questionId",
+        question=None,
+        image=None,
+        answer="correctAnswer",
+        figures={"option_accuracy": 1.0},
     ),
     "ocrvqa": Layout(
         lambda root: b.OCRVQA.at(root),

@@ -269,6 +269,52 @@ def _ocrvqa(layout: Layout) -> dict[str, Variant]:
     }
 
 
+def _ai2d_released(layout: Layout) -> dict[str, Variant]:
+    ids, drawn = "ai2d_test_ids.csv", "annotations/2.png.json"
+
+    def box(value: Any) -> Change:
+        return lambda files: files[drawn]["text"]["T0"].__setitem__("rectangle", value)
+
+    def named(field: str, value: Any) -> Change:
+        return lambda files: files[layout.main].__setitem__(field, value)
+
+    options = "Expected up to 26 options, the right one among them"
+    return {
+        "another picture": Variant(named("imageName", "3.png"), "Expected 2.png as in the name", "imageName", None),
+        "a picture that is a number": Variant(named("imageName", 2), "Expected text but got 2", "imageName", None),
+        "no options": Variant(put(layout, "answerTexts", []), "Expected a list with entries", "answerTexts", 0),
+        "a blank option": Variant(put(layout, "answerTexts", [" ", *"bcd"]), "Expected text", "answerTexts[0]", 0),
+        "a right option that is missing": Variant(put(layout, "answerTexts", ["a", "{}"]), options, None, 0),
+        "a label that is a word": Variant(put(layout, "abcLabel", "no"), "Expected true or false", "abcLabel", 0),
+        "no numbers of test pictures": Variant(
+            lambda files: files.pop(ids), "Expected a text file but it cannot be read", "", None, ids
+        ),
+        "empty numbers": Variant(lambda files: files.__setitem__(ids, b""), "but the file is empty", "", None, ids),
+        "a test picture that is a word": Variant(
+            lambda files: files[ids].append(["x"]), "Expected the number of a picture but got 'x'", "", 3, ids
+        ),
+        "no test pictures": Variant(
+            lambda files: files.__setitem__(ids, [["99"]]), "Expected questions of the split test", "", None, ids
+        ),
+        "no file of letters": Variant(lambda files: files.pop(drawn), "cannot be read", "", None, drawn),
+        "no words on the diagram": Variant(
+            lambda files: files[drawn].pop("text"), "Expected this key", "text", None, drawn
+        ),
+        "a word that is none": Variant(
+            lambda files: files[drawn]["text"].__setitem__("T1", 3), "Expected objects but got 3", "text", 1, drawn
+        ),
+        "a box of four": Variant(box([1, 2, 3, 4]), "Expected two corners", "rectangle", 0, drawn),
+        "a corner of words": Variant(box([["1", 2], [3, 4]]), "Expected 2 finite", "rectangle", 0, drawn),
+        "no letter": Variant(
+            lambda files: files[drawn]["text"]["T0"].pop("replacementText"),
+            "Expected this",
+            "replacementText",
+            0,
+            drawn,
+        ),
+    }
+
+
 def _aokvqa(layout: Layout) -> dict[str, Variant]:
     return {
         "a difficulty that is a word": Variant(
@@ -295,6 +341,7 @@ OWN: dict[str, Callable[[Layout], dict[str, Variant]]] = {
     "aokvqa": _aokvqa,
     "aokvqa_choice": _aokvqa,
     "scienceqa": _scienceqa,
+    "ai2d_released": _ai2d_released,
     "ocrvqa": _ocrvqa,
     "refcoco": _refcoco,
     "flickr30k": _captions,

@@ -18,6 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lit_vlr.data.errors import DataFormatError
+from lit_vlr.data.labelled import LabelledDiagram
 from lit_vlr.types import Sample
 from tests.datasets.benchmarks._layouts import LAYOUTS, Files, build, write
 
@@ -153,7 +154,8 @@ def check(samples: list[Sample], root: Path) -> None:
         assert sample.image_id
         sample.asked.encode()
         assert all(isinstance(answer, str) and answer.strip() for answer in sample.answers)
-        assert isinstance(sample.image, Path)
-        assert sample.image.is_relative_to(root)
+        image = sample.image.image if isinstance(sample.image, LabelledDiagram) else sample.image
+        assert isinstance(image, Path)
+        assert image.is_relative_to(root)
         json.dumps(dict(sample.metadata), allow_nan=False)
         sample.uid.encode()

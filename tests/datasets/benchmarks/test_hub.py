@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from lit_vlr.data.benchmarks import HubData
+from lit_vlr.data.cost import image_tokens
 from lit_vlr.data.errors import DataFormatError
 from lit_vlr.data.images import load_image, load_pixels
 from lit_vlr.errors import ImageError, UserError
@@ -92,10 +93,8 @@ def test_answers_may_be_objects_or_options(tmp_path: Path) -> None:
     sample = made(tmp_path / "b", options, metric=OptionChoice()).read()[0]
     assert (sample.answers, sample.choices) == (("B",), ("red", "blue"))
     (tmp_path / "c").mkdir()
-    assert (
-        made(tmp_path / "c", [{k: v for k, v in row.items() if k != "labels"} for row in rows()]).read()[0].answers
-        == ()
-    )
+    unlabelled = [{k: v for k, v in row.items() if k != "labels"} for row in rows()]
+    assert made(tmp_path / "c", unlabelled, fields={"id": "question_id"}).read()[0].answers == ()
 
 
 def changed(field: str, value: Any, index: int = 1) -> Callable[[list[Row]], object]:
@@ -108,6 +107,8 @@ def without(field: str) -> Callable[[list[Row]], object]:
 
 MALFORMED: dict[str, tuple[Callable[[list[Row]], object], str, str, int | None]] = {
     "no id": (without("question_id"), "Expected this column", "question_id", None),
+    "no picture": (without("image"), "Expected this column", "image", None),
+    "no answers where some are mapped": (without("labels"), "Expected this column", "labels", None),
     "no question": (without("question"), "Expected this column", "question", None),
     "an id twice": (changed("question_id", 10), "Expected each once but 10 is already entry 0", "question_id", 1),
     "a null id": (changed("question_id", None), "Expected text but got None", "question_id", 1),
@@ -116,6 +117,24 @@ MALFORMED: dict[str, tuple[Callable[[list[Row]], object], str, str, int | None]]
     "a null question": (changed("question", None), "Expected text but got None", "question", 1),
     "no answers": (changed("labels", []), "Expected a list with entries", "labels", 1),
     "a blank answer": (changed("labels", ["red", ""]), "Expected text but got ''", "labels[1]", 1),
+    "an id of two lines": (
+        lambda given: [row.__setitem__("question_id", f"a\n{i}") for i, row in enumerate(given)],
+        "Expected an identifier but got",
+        "question_id",
+        0,
+    ),
+    "an answer that is no choice": (
+        lambda given: [row.update(labels="green", choices=["red", "blue"]) for row in given],
+        r"Expected one of \['A', 'B'\] or of the choices but got 'green'",
+        "labels",
+        0,
+    ),
+    "a blank choice": (
+        lambda given: [row.update(labels="red", choices=["red", " "]) for row in given],
+        "Expected text but got ' '",
+        "choices[1]",
+        0,
+    ),
     "a null answer": (changed("labels", [None, "red"]), "Expected text but got None", "labels[0]", 1),
 }
 
@@ -126,9 +145,37 @@ def test_malformed_tables_are_refused(case: str, tmp_path: Path) -> None:
     given = rows()
     change(given)
     with pytest.raises(DataFormatError, match=message) as caught:
-        made(tmp_path, given).read()
+        made(tmp_path, given, as_image="image" in given[0]).read()
     assert (caught.value.field, caught.value.index) == (field, index)
     assert str(caught.value).startswith("someone/copy")
+
+
+def test_there_are_at_least_twelve() -> None:
+    assert len(MALFORMED) >= 12
+
+
+@pytest.mark.parametrize("name", ["id", "image", "question", "answers", "choices", "image_id"])
+def test_a_mapped_column_has_to_be_there(name: str, tmp_path: Path) -> None:
+    with pytest.raises(DataFormatError, match=r"someone/copy, `nowhere`: Expected this column but there are only \["):
+        made(tmp_path, rows(), fields={**FIELDS, name: "nowhere"}).read()
+
+
+def test_what_the_hub_gives_is_read_at_a_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No hub is reachable here: the same call of ``datasets`` finds a folder, and is told the commit and the split."""
+    asked: list[Any] = []
+    real = datasets.load_dataset
+    monkeypatch.setattr(datasets, "load_dataset", lambda *a, **k: asked.append((a, k)) or real(*a, **k))
+    (tmp_path / "someone").mkdir()
+    made(tmp_path / "someone", rows())
+    repository = str(tmp_path / "someone")
+    settings: dict[str, Any] = {"fields": FIELDS, "metric": VQAAccuracy(), "dataset": "copy", "cache": tmp_path / "c"}
+    read = HubData(repository=repository, revision="0123456789" * 4, split="test", **settings).read()
+    assert [sample.uid for sample in read] == ["copy/test/10", "copy/test/11", "copy/test/12"]
+    assert load_pixels(read[2].image, "u").max() == 2
+    (((repository_, config), given),) = asked
+    assert (repository_, config, given["split"], given["revision"]) == (repository, None, "test", "0123456789" * 4)
+    with pytest.raises(UserError, match=r"Expected a table from .*someone but it cannot be read: .*dev"):
+        HubData(repository=repository, revision="0" * 40, split="dev", **settings).read()
 
 
 def test_questions_that_are_numbers_are_refused(tmp_path: Path) -> None:
@@ -148,6 +195,17 @@ def test_pictures_that_are_none_are_refused(picture: Any, message: str, tmp_path
     sample = made(tmp_path, [{**rows()[0], "image": picture}]).read()[0]
     with pytest.raises(ImageError, match=message):
         load_image(sample.image, sample.uid)
+
+
+def test_pictures_cost_what_their_headers_say(tmp_path: Path) -> None:
+    out = BytesIO()
+    Image.new("RGB", (57, 28)).save(out, "PNG")
+    given = rows()
+    given[1]["image"]["bytes"], given[2]["image"]["bytes"] = out.getvalue(), b"<html>"
+    assert [image_tokens(sample.image) for sample in made(tmp_path, given).read()] == [1, 3, 0]
+    (tmp_path / "b").mkdir()
+    nowhere = made(tmp_path / "b", [{**rows()[0], "image": {"bytes": None, "path": "/etc/passwd"}}]).read()[0]
+    assert image_tokens(nowhere.image) == 0
 
 
 def test_bytes_without_a_type_are_pictures_too(tmp_path: Path) -> None:

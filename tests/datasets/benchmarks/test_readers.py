@@ -5,13 +5,18 @@ from __future__ import annotations
 import json
 import pickle
 from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from lit_vlr.data import benchmarks
-from lit_vlr.data.benchmarks import AOKVQA, MME, OCRVQA, TextVQA, VizWiz, VQAv2
+from lit_vlr.data.benchmarks import AI2D, AOKVQA, MME, OCRVQA, OKVQA, TextVQA, VizWiz, VQAv2
 from lit_vlr.data.errors import DataFormatError
+from lit_vlr.data.images import load_pixels
+from lit_vlr.data.labelled import LabelledDiagram
 from lit_vlr.data.source import Benchmark
 from lit_vlr.data.targets import majority
 from lit_vlr.errors import UserError
@@ -35,8 +40,9 @@ def test_reads_what_is_there(layout: Layout, tmp_path: Path) -> None:
         assert sample.question.strip()
         assert sample.image_source in (made.image_source, "mine")
         assert sample.task == made.task
-        assert isinstance(sample.image, Path)
-        assert sample.image.is_relative_to(tmp_path.resolve())
+        image = sample.image.image if isinstance(sample.image, LabelledDiagram) else sample.image
+        assert isinstance(image, Path)
+        assert image.is_relative_to(tmp_path.resolve())
         assert sample.question in sample.asked
         json.dumps(dict(sample.metadata))
         assert pickle.loads(pickle.dumps(sample)).asked == sample.asked  # workers are sent samples
@@ -165,6 +171,66 @@ def test_another_number_of_answers_is_an_error_if_asked_for(name: str, tmp_path:
         type(made)(**{**made.__dict__, "require_ten": True}).read()
 
 
+def test_both_fields_of_okvqas_answers_can_be_chosen(tmp_path: Path) -> None:
+    made = build(LAYOUTS["okvqa"], tmp_path)
+    assert isinstance(made, OKVQA)
+    stemmed, typed = made.read()[0], replace(made, answer_field="raw_answer").read()[0]
+    assert stemmed.answers == ("race", "motocross", *["ride"] * 8)
+    assert typed.answers == ("raceing", "motocrossing", *["rideing"] * 8)
+    # Which one is chosen decides what is right.
+    assert [score_answer(answer, stemmed, "no_skip") for answer in ("ride", "rideing")] == [1.0, 0.0]
+    assert [score_answer(answer, typed, "no_skip") for answer in ("ride", "rideing")] == [0.0, 1.0]
+    with pytest.raises(UserError, match=r"Expected `answer_field` to be one of \('answer', 'raw_answer'\) but got 'x'"):
+        replace(made, answer_field="x").read()  # type: ignore[arg-type]
+
+
+def test_answers_as_typed_have_to_be_there_if_asked_for(tmp_path: Path) -> None:
+    layout = LAYOUTS["okvqa"]
+    files = layout.files()
+    del files["mscoco_val2014_annotations.json"]["annotations"][1]["answers"][3]["raw_answer"]
+    made = build(layout, tmp_path, files)
+    assert isinstance(made, OKVQA)
+    assert len(made.read()) == 2
+    with pytest.raises(DataFormatError, match="Expected text but got None") as caught:
+        replace(made, answer_field="raw_answer").read()
+    assert (caught.value.field, caught.value.index) == ("answers[3].raw_answer", 1)
+
+
+def test_ai2d_as_released(tmp_path: Path) -> None:
+    made = build(LAYOUTS["ai2d_released"], tmp_path)
+    first, second, third = made.read()
+    assert (first.choices, first.answers, first.metadata) == (("C", "A", "B", "D"), ("B",), {"abc_label": True})
+    assert second.choices == ("Adult", "Pupa", "Larva")  # without the one that is missing
+    assert third.choices == ("fox", "rabbit", "owl")  # once each
+    assert second.asked.startswith("What stage comes after the egg? \nA. Adult\nB. Pupa\nC. Larva\nAnswer with the")
+    assert [sample.image_id for sample in (first, second, third)] == ["2", "2", "10"]
+    assert [sample.uid for sample in AI2D.at(tmp_path, "train").read()] == ["ai2d/train/7.png-0"]
+
+
+def test_letters_are_drawn_where_the_question_is_about_them(tmp_path: Path) -> None:
+    lettered, plain, _ = build(LAYOUTS["ai2d_released"], tmp_path).read()
+    Image.new("RGB", (30, 30), "red").save(tmp_path / "images" / "2.png")
+    red = load_pixels(plain.image, plain.uid)
+    assert (red == (255, 0, 0)).all()
+    drawn = load_pixels(lettered.image, lettered.uid)
+    box = np.zeros((30, 30), bool)
+    box[2:11, 2:13] = True  # the second label has no height
+    assert (drawn[~box] == (255, 0, 0)).all()
+    inside = drawn[box]
+    assert (inside == inside[:, :1]).all()  # white, black and what is between
+    assert (inside.min(), inside.max()) < (100, 256)
+    assert 0.02 < (inside[:, 0] < 128).mean() < 0.5
+    assert (load_pixels(pickle.loads(pickle.dumps(lettered.image)), "u") == drawn).all()
+
+
+@pytest.mark.parametrize("box", [(-1e308, -5.0, 1e308, 1e308), (1e9, 1e9, 2e9, 2e9), (-9.0, -9.0, -3.0, -3.0)])
+def test_letters_outside_of_a_diagram_are_moved_inside(box: tuple[float, float, float, float], tmp_path: Path) -> None:
+    Image.new("RGB", (30, 20), "red").save(tmp_path / "a.png")
+    drawn = LabelledDiagram(tmp_path / "a.png", ((box, "A\nÄ" * 20),)).pixels("u")
+    assert (drawn.shape, drawn.dtype) == ((20, 30, 3), np.uint8)
+    assert (drawn != (255, 0, 0)).any()
+
+
 def test_pictures_of_mme_may_be_a_folder_deeper(tmp_path: Path) -> None:
     (tmp_path / "existence" / "images").mkdir(parents=True)
     samples = build(LAYOUTS["mme"], tmp_path).read()
@@ -195,12 +261,29 @@ def test_pictures_of_mme_may_be_a_folder_deeper(tmp_path: Path) -> None:
             lambda root: benchmarks.OwnData(file=root / "a.csv", images=root, fields={"labels": "x"}),
             r"Expected `fields` to map id, image, .* but got \['labels'\]",
         ),
+        (
+            lambda root: AI2D(annotations=root, questions=root, images=root),
+            "Expected `test_ids` and a `split` of train",
+        ),
+        (
+            lambda root: AI2D(annotations=root, questions=root, images=root, test_ids=root / "a"),
+            r"Expected files of questions \(0.png.json, …\) in .* but there are none",
+        ),
         (lambda root: VizWiz(annotations=root, images=root / "none"), "Expected a folder of pictures at .*none but"),
     ],
 )
 def test_unusable_settings_are_refused(make: object, message: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=message):
         make(tmp_path).read()  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("name", ["own_lines", "own_table"])
+@pytest.mark.parametrize("field", ["answers", "choices", "image_id"])
+def test_a_mapped_column_of_ones_own_has_to_be_there(name: str, field: str, tmp_path: Path) -> None:
+    made = build(LAYOUTS[name], tmp_path)
+    assert isinstance(made, benchmarks.OwnData)
+    with pytest.raises(DataFormatError, match="nowhere"):
+        replace(made, fields={**made.fields, field: "nowhere"}).read()
 
 
 SHARED = Path(__file__).resolve().parents[4] / "shared" / "data" / "vizwiz_val"
