@@ -211,6 +211,26 @@ def test_greedy_log_probability_is_a_sum_of_maxima() -> None:
     torch.testing.assert_close(greedy_log_probability(made, 2), torch.stack([best[0] + best[1], best[2]]))
 
 
+def test_the_gradient_of_idk_takes_the_share_that_it_moves_for_a_constant() -> None:
+    made, batch = output([1, 1, 1, 1], seed=3)
+    logits = made.answer_logits.clone().requires_grad_()
+    loss = prepared(IDK(0.5, 1.0, after=0))(replace(made, answer_logits=logits), batch).sum()
+    (grad,) = torch.autograd.grad(loss, logits)
+
+    free = made.answer_logits.double().requires_grad_()
+    total = torch.zeros((), dtype=torch.float64)
+    for row, label in enumerate(made.answer_labels.tolist()):
+        p = oracle.softmax(made.answer_logits[row].tolist())
+        best = max(q for i, q in enumerate(p) if i != ABSTAINS)
+        share = 0.5 * (1 - p[label] / best)
+        log_probs = free[row].log_softmax(-1)
+        total = total - (1 - share) * log_probs[label] - share * log_probs[ABSTAINS]
+        if p[label] == best:
+            total = total - (1 - log_probs[ABSTAINS].exp()).log()
+    (expected,) = torch.autograd.grad(total, free)
+    torch.testing.assert_close(grad.double(), expected, atol=1e-6, rtol=1e-5)
+
+
 def test_self_adaptive_targets_follow_each_sample_and_travel() -> None:
     objective = prepared(SelfAdaptive(0.9, after=0))
     made, batch = output([1, 2])

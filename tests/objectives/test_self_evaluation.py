@@ -84,6 +84,23 @@ def test_the_loss_is_that_of_p_true_on_what_is_generated(judged) -> None:
         assert losses[i] == pytest.approx(plain[i] + 2 * judged_loss, rel=1e-4)
 
 
+def test_the_judges_gradient_matches_finite_differences(judged) -> None:
+    made, _, objective = judged
+    rows = batch(made, 4)
+    name, weight = next((n, p) for n, p in made.named_parameters() if f"lora_B.{NAME}" in n)
+    objective(made(rows), rows).sum().backward()
+    grad = made.get_parameter(name).grad.clone()
+    place = divmod(int(grad.abs().argmax()), grad.shape[1])
+    values = []
+    with torch.no_grad():
+        start = float(weight[place])
+        for step in (1e-2, -1e-2):
+            weight[place] = start + step
+            values.append(float(objective(made(rows), rows).double().sum()))
+        weight[place] = start
+    assert float(grad[place]) == pytest.approx((values[0] - values[1]) / 2e-2, rel=0.05)
+
+
 def test_answers_are_given_without_the_judge_and_nothing_is_left_changed(judged) -> None:
     made, confidence, _ = judged
     rows = batch(made, 4)
