@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import lit_vlr
 from lit_vlr.cli import main
@@ -65,6 +66,7 @@ def test_the_report_holds_every_set_and_fetches_nothing(run: Path) -> None:
     assert all(name in page for name in [*SETS, "linf_pgd"])
     assert 'src="http' not in page
     assert 'href="http' not in page
+    assert (run / "figures" / "report-risk-coverage-clean-run0.png").is_file()
 
 
 def test_the_attack_was_checked_and_its_pictures_were_files(run: Path) -> None:
@@ -97,6 +99,15 @@ def test_fit_logs_selective_metrics_and_losses(run: Path) -> None:
     expected = {"val/selective/aurc", "val/selective/coverage_at_risk", "val/selective/abstention_rate", "val/accuracy"}
     assert expected <= set(header)
     assert list((run / "logs").glob("events.out.tfevents.*"))
+
+
+def test_a_test_has_logs_of_its_own_with_the_reports_curves(run: Path) -> None:
+    log = EventAccumulator(str(run / "test_logs"))
+    log.Reload()
+    names = [f"test/figures/risk-coverage-{kind}" for kind in ("attacked-test", "clean")]
+    assert sorted(log.Tags()["images"]) == names
+    assert "test/test/accuracy" in log.Tags()["scalars"]
+    assert len(list((run / "logs").glob("events.out.tfevents.*"))) == 1  # the fit's
 
 
 def test_report_joins_runs(run: Path, tmp_path: Path) -> None:

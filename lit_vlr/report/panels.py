@@ -139,7 +139,7 @@ def _eps_panels(one: Strengths, rates: Mapping[tuple[str, str], Rates], slug: Ca
     for heading, label, values in (
         ("Abstention rate", "Abstention rate (% of questions)", picked(lambda rates: rates.abstention)),
         ("Risk among the answered", "Risk (% wrong among answered)", picked(risk)),
-        ("Accuracy", "Accuracy (% of questions, abstained or not)", picked(lambda rates: rates.accuracy)),
+        ("Accuracy", "Accuracy (% of all questions)", picked(lambda rates: rates.accuracy)),
     ):
         if values:
             spoken = _spoken(

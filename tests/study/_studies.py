@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import yaml
@@ -45,11 +46,18 @@ def scored(*columns: Any) -> Scored:
     return Scored(answers_of(rows(*columns)), columns[2])
 
 
-def write_cell(cell: Cell, sets: Mapping[str, Sequence[Prediction]], threshold: float = 0.5) -> None:
-    """What a finished cell leaves."""
+def write_cell(
+    cell: Cell,
+    sets: Mapping[str, Sequence[Prediction]],
+    threshold: float = 0.5,
+    eps: Mapping[str, float] = MappingProxyType({}),
+) -> None:
+    """What a finished cell leaves; of sets that were attacked in L∞, with their ε."""
     for name, predictions in sets.items():
         folder = cell.folder if name == "calibration" else cell.folder / "predictions"
-        manifest = dict.fromkeys(MANIFEST_KEYS) | {"set": name, "threshold": threshold}
+        manifest = dict.fromkeys(MANIFEST_KEYS) | {"set": name, "threshold": threshold, "seed": cell.seed}
+        if name in eps:
+            manifest |= {"attack": f"PGD over delta -{eps[name]:.4g}..{eps[name]:.4g}", "eps": eps[name]}
         with PredictionWriter(folder / f"{name}.jsonl", manifest) as writer:
             for prediction in predictions:
                 writer.write(prediction)
