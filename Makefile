@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo test test-page lint types wheel results study objectives modes example base-model clean
+.PHONY: demo test test-page lint types wheel results study objectives robust modes example base-model clean
 .PHONY: bench-abstainer bench-attacks bench-aurc bench-families bench-files bench-guarantee bench-memory
 .PHONY: bench-perturbations bench-reading bench-selector bench-training bench-vqa
 
@@ -43,6 +43,12 @@ results: $(INSTALLED)       ## the figures of the README: three seeds, about an 
 
 study: $(INSTALLED)         ## every objective, plain and adversarial, under every attack: about nineteen hours on two cores
 	PATH="$(CURDIR)/$(BIN):$$PATH" lit-vlr study --config configs/study/full.yaml
+
+objectives: $(INSTALLED)    ## the table of every objective, clean and attacked, three seeds
+	PATH="$(CURDIR)/$(BIN):$$PATH" python -m scripts.tables --study configs/study/objectives.yaml --out benchmarks/results/objectives
+
+robust: $(INSTALLED)        ## does a selective objective with adversarial training hold under attack? three seeds
+	PATH="$(CURDIR)/$(BIN):$$PATH" python -m scripts.tables --study configs/study/robust.yaml --out benchmarks/results/robust
 
 modes: $(INSTALLED)         ## what each mode of adversarial training buys and costs: about half an hour on two cores
 	PATH="$(CURDIR)/$(BIN):$$PATH" python -m scripts.modes
