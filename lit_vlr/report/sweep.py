@@ -25,7 +25,7 @@ Floats: TypeAlias = npt.NDArray[np.float64]
 STEPS = 100
 POSITIONS = tuple(range(-STEPS, STEPS + 1))
 """The places of the slider, from nothing answered over the frozen thresholds, at 0, to everything answered."""
-_DIGITS = 4
+_DIGITS = 6  # rounded twice, .14252 would be 14.2% here and 14.3% beside it
 _LOWEST = -sys.float_info.max  # for -inf, which answers everything and which JSON does not have
 
 
@@ -121,7 +121,7 @@ def moved(confidence: Floats, frozen: float) -> Floats:
 
 
 def as_json(sweeps: Sequence[Sweep]) -> dict[str, object]:
-    """For the page's script: rates with four digits, thresholds of the first fit, which the gallery shows, with all.
+    """For the page's script: rates with six digits, thresholds of the first fit, which the gallery shows, with all.
 
     ``null`` is a threshold of +inf, and the risk of no answer.
     """
