@@ -29,7 +29,7 @@ class Confidence(nn.Module, ABC):
     """
 
     bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
-    taught_by: ClassVar[str] = "selector"
+    taught_by: str = "selector"
 
     def check(self, family: ModelFamily) -> None:
         """Raise a `UserError` if this score cannot be had from a family; before hours are spent on training it.
@@ -39,6 +39,11 @@ class Confidence(nn.Module, ABC):
 
     def prepare(self, family: ModelFamily) -> None:
         """Make what depends on the loaded model, for scores that are learned. A second call does nothing."""
+
+    @property
+    def scorer(self) -> Confidence:
+        """What scores the answers that are given, and is what an objective trains: itself, or what it wraps."""
+        return self
 
     def declines(self, texts: Sequence[str]) -> list[bool]:
         """Which answers are none, so that they are abstentions whatever the threshold."""

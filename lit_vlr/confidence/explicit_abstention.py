@@ -36,10 +36,16 @@ class ExplicitAbstention(Confidence):
                 f"Expected `score` in [0, 1], of which 0 can mean declining, but got {score!r}; take another"
             )
         self.score = SequenceProbability() if score is None else score
+        self.taught_by = self.score.taught_by
 
     def __repr__(self) -> str:
         """Its name and the other score's."""
         return f"{type(self).__name__}(score={self.score!r})"
+
+    @property
+    def scorer(self) -> Confidence:
+        """The other score."""
+        return self.score.scorer
 
     @property
     def learns(self) -> bool:

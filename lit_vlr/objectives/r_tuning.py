@@ -64,17 +64,18 @@ class RTuning(Objective):
 
     def prepare(self, family: ModelFamily, confidence: Confidence) -> None:
         """Remember how the model is asked."""
-        if not isinstance(confidence, PTrue) or confidence.adapter is not None:
+        scorer = confidence.scorer
+        if not isinstance(scorer, PTrue) or scorer.adapter is not None:
             raise UserError(
                 "Expected the confidence `PTrue` without an `adapter` for the objective RTuning but got "
                 f"{confidence!r}; add --config configs/confidence/r_tuning.yaml"
             )
         self.model.prepare(family, confidence)
-        self._prepared = family, confidence
+        self._prepared = family, scorer
 
     def trains(self, confidence: Confidence) -> bool:
         """It teaches the model to answer the confidence's question."""
-        return isinstance(confidence, PTrue)
+        return isinstance(confidence.scorer, PTrue)
 
     def forward(self, output: VLMOutput, batch: Batch) -> Tensor:
         """The loss of each sample, (B,)."""

@@ -53,16 +53,17 @@ class SelectiveNet(Objective):
 
     def prepare(self, family: ModelFamily, confidence: Confidence) -> None:
         """Remember what selects."""
-        if not isinstance(confidence, Selector):
+        scorer = confidence.scorer
+        if not isinstance(scorer, Selector):
             raise UserError(
                 f"Expected the confidence `Selector` with the objective SelectiveNet but got {confidence!r}; add "
                 "--config configs/confidence/selector.yaml"
             )
-        self._selector = (confidence,)
+        self._selector = (scorer,)
 
     def trains(self, confidence: Confidence) -> bool:
         """The selector is one half of it."""
-        return isinstance(confidence, Selector)
+        return isinstance(confidence.scorer, Selector)
 
     def forward(self, output: VLMOutput, batch: Batch) -> Tensor:
         """The loss of each sample, (B,)."""

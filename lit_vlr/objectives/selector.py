@@ -75,17 +75,18 @@ class TrainSelector(Objective):
 
     def prepare(self, family: ModelFamily, confidence: Confidence) -> None:
         """Remember what is trained."""
-        if not isinstance(confidence, Selector):
+        scorer = confidence.scorer
+        if not isinstance(scorer, Selector):
             raise UserError(
                 f"Expected the confidence `Selector` with the objective TrainSelector but got {confidence!r}; add "
                 "--config configs/confidence/selector.yaml"
             )
         self.model.prepare(family, confidence)
-        self._prepared = family, confidence
+        self._prepared = family, scorer
 
     def trains(self, confidence: Confidence) -> bool:
         """It is what it is there for."""
-        return isinstance(confidence, Selector)
+        return isinstance(confidence.scorer, Selector)
 
     def forward(self, output: VLMOutput, batch: Batch) -> Tensor:
         """The loss of each sample, (B,)."""

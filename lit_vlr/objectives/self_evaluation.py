@@ -62,17 +62,18 @@ class SelfEvaluation(Objective):
 
     def prepare(self, family: ModelFamily, confidence: Confidence) -> None:
         """Remember what is trained."""
-        if not isinstance(confidence, PTrue) or confidence.adapter is None:
+        scorer = confidence.scorer
+        if not isinstance(scorer, PTrue) or scorer.adapter is None:
             raise UserError(
                 "Expected the confidence `PTrue` with an `adapter` for the objective SelfEvaluation but got "
                 f"{confidence!r}; add --config configs/confidence/self_evaluation.yaml"
             )
         self.model.prepare(family, confidence)
-        self._prepared = family, confidence
+        self._prepared = family, scorer
 
     def trains(self, confidence: Confidence) -> bool:
         """It is what it is there for."""
-        return isinstance(confidence, PTrue)
+        return isinstance(confidence.scorer, PTrue)
 
     def forward(self, output: VLMOutput, batch: Batch) -> Tensor:
         """The loss of each sample, (B,)."""

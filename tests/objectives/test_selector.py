@@ -11,7 +11,7 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 
 from lit_vlr.candidates import answer_candidates
-from lit_vlr.confidence import Selector, SequenceProbability
+from lit_vlr.confidence import ExplicitAbstention, Selector, SequenceProbability
 from lit_vlr.confidence.selector import LOGIT_STATISTICS, logit_statistics
 from lit_vlr.data.scenes import make_scenes
 from lit_vlr.data.targets import majority
@@ -93,6 +93,22 @@ def test_it_travels_and_goes_on_bit_for_bit(tmp_path: Path) -> None:
     assert objectives[0].targets == objectives[1].targets  # type: ignore[union-attr]
     assert len(objectives[0].targets) > 4  # type: ignore[arg-type,union-attr]
     assert int(objectives[1].seen) == 4  # type: ignore[arg-type,union-attr]
+
+
+def test_a_selector_learns_behind_explicit_abstention_too(tmp_path: Path) -> None:
+    alone, behind = module(TrainSelector(), Selector(16)), module(TrainSelector(), ExplicitAbstention(Selector(16)))
+    for made in (alone, behind):
+        fit(made, tmp_path, enable_checkpointing=False)
+    expected = trained(alone, "confidence.")
+    found = trained(behind, "confidence.score.")
+    assert len(found) == len(expected) > 0
+    assert all(
+        torch.equal(value, found[name.replace("confidence.", "confidence.score.")]) for name, value in expected.items()
+    )
+    with pytest.raises(
+        UserError, match=r"objective that trains ExplicitAbstention\(score=Selector.*objective/selector\.yaml"
+    ):
+        fit(module(SFT(), ExplicitAbstention(Selector(16))), tmp_path)
 
 
 def test_a_checkpoint_without_a_selector_is_refused_where_one_is_asked_for(tmp_path: Path) -> None:
