@@ -14,8 +14,9 @@ from torch import Tensor
 from lit_vlr.errors import UserError
 from lit_vlr.functional._validation import check_choice
 from lit_vlr.functional.operating_point import check_threshold
+from lit_vlr.module import SelectiveVLM
 from lit_vlr.predictor import Picture, SelectivePredictor, sample_of
-from lit_vlr.types import Prediction
+from lit_vlr.types import Batch
 from lit_vlr_callbacks import attack_batch
 from lit_vlr_callbacks.attacks import PGD, AbstentionObjective, ForceAbstention, WrongAndConfident
 from lit_vlr_callbacks.perturbations import Linf
@@ -38,16 +39,19 @@ class Said:
         text: the answer, given or not.
         confidence: how sure it is.
         accuracy: soft VQA accuracy of the answer, in [0, 1]; None where no true answer is known.
+        declined: whether the text itself abstains, for a confidence that takes it so (`ExplicitAbstention`).
     """
 
     pixels: np.ndarray
     text: str
     confidence: float
     accuracy: float | None
+    declined: bool = False
 
     def answer(self, threshold: float) -> str | None:
         """The answer; None where it is withheld."""
-        return None if self.confidence < threshold or threshold == math.inf else self.text
+        withheld = self.declined or self.confidence < threshold or threshold == math.inf
+        return None if withheld else self.text
 
 
 @dataclass(frozen=True)
@@ -134,7 +138,7 @@ def answer_under_attack(
     batch = module.family.collate([sample], [truth]).to(module.device)
     if not isinstance(batch.images, Tensor):
         raise UserError(f"Expected one canvas for one picture but {type(module.family).__name__} makes a list")
-    clean = _said(batch.images, module.answer(batch)[0])
+    clean = _said(module, batch)
     target = truth or clean.text
     exchange = Exchange(sample.question, eps, aim, least, least, target, clean, clean)
     if eps == 0:
@@ -148,10 +152,12 @@ def answer_under_attack(
         generator=torch.Generator().manual_seed(seed),
         objective=None if objective is None else objective(least),
     )
-    attacked = _said(found.images, module.answer(batch.with_images(found.images))[0])
-    return replace(exchange, attacked=attacked)
+    return replace(exchange, attacked=_said(module, batch.with_images(found.images)))
 
 
-def _said(images: Tensor, prediction: Prediction) -> Said:
-    pixels = images[0].detach().permute(1, 2, 0).cpu().numpy()
-    return Said(pixels, prediction.answer, prediction.confidence, prediction.accuracy)
+def _said(module: SelectiveVLM, batch: Batch) -> Said:
+    (found,) = module.answer(batch)
+    assert isinstance(batch.images, Tensor)  # looked at before anything was attacked
+    pixels = batch.images[0].detach().permute(1, 2, 0).cpu().numpy()
+    (declined,) = module.confidence.declines([found.answer])
+    return Said(pixels, found.answer, found.confidence, found.accuracy, declined)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from lit_vlr.confidence import SequenceProbability
 from lit_vlr.data.scenes import make_sample
 from lit_vlr.errors import UserError
 from lit_vlr.module import SelectiveVLM
@@ -37,6 +39,18 @@ def test_without_an_attack_it_says_what_the_predictor_says(predictor) -> None:
     assert (found.clean.text, found.clean.confidence) == (plain.answer, plain.confidence)
     assert np.array_equal(np.round(255 * found.clean.pixels).astype(np.uint8), SCENE.image)
     assert found.clean.accuracy is None
+
+
+def test_an_answer_that_declines_is_withheld_at_every_threshold() -> None:
+    class Declining(SequenceProbability):
+        def declines(self, texts: Sequence[str]) -> list[bool]:
+            return [True] * len(texts)
+
+    module = SelectiveVLM(family(), SFT(), max_new_tokens=4, confidence=Declining())
+    found = ask(SelectivePredictor(module)).clean
+    assert found.text
+    assert found.answer(-math.inf) is None
+    assert replace(found, declined=False).answer(-math.inf) == found.text
 
 
 def test_the_attack_lowers_the_confidence_in_the_attacked_answer_within_eps(predictor) -> None:
