@@ -50,6 +50,15 @@ def test_the_figures_are_the_committed_ones() -> None:
         assert all(line in README for line in table)
 
 
+def test_the_comparison_of_the_readme_is_the_committed_one() -> None:
+    committed = (ROOT / "benchmarks" / "results" / "robust.md").read_text().splitlines()
+    compares = re.compile(r"\| \S+ \| selector_adversarial \|")
+    shown = [line for line in README.splitlines() if compares.match(line)]
+    assert shown == [line for line in committed if compares.match(line)] != []
+    for said in ("0.69 of that", "0.30 times as often", "2.7 points of clean", "1.32 times as large", "87% and 53%"):
+        assert said in " ".join(README.split())
+
+
 @pytest.mark.parametrize("target", ["demo", "test", "results", "base-model"])
 def test_make_targets_exist(target: str) -> None:
     assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.M)
