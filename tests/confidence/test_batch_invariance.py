@@ -16,7 +16,7 @@ N = 8
 
 @pytest.fixture(scope="module", params=[16, 4], ids=["float32", "nf4"])
 def made(request: pytest.FixtureRequest) -> Llava:
-    return family(bits=request.param, lora=None).eval()
+    return family(bits=request.param).eval()
 
 
 @pytest.mark.parametrize("name", NAMES)
