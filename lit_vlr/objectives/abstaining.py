@@ -10,7 +10,7 @@ from torch import Tensor
 from lit_vlr.confidence import Confidence
 from lit_vlr.errors import UserError
 from lit_vlr.models.base import ModelFamily
-from lit_vlr.objectives.base import Objective
+from lit_vlr.objectives.base import Objective, prepared
 from lit_vlr.objectives.tokens import mean_by_sample, token_cross_entropy
 from lit_vlr.types import Batch, VLMOutput
 
@@ -64,15 +64,14 @@ class AbstainingObjective(Objective):
 
     def forward(self, output: VLMOutput, batch: Batch) -> Tensor:
         """The loss of each sample, (B,)."""
-        if self.token is None:
-            raise RuntimeError("Expected a prepared objective; call `prepare` with the loaded model first")
+        token = prepared(self.token)
         losses = token_cross_entropy(output)
         if self.training:
             self.seen += 1
         if self.seen > self.after:
             # Not the first tokens of all samples: a row that is answered "unanswerable" has nothing to abstain from.
             rows, places = torch.arange(len(batch), device=losses.device), output.first_places(len(batch))
-            answers = output.answer_labels[places] != self.token
+            answers = output.answer_labels[places] != token
             places, rows = places[answers], rows[answers]
             if len(rows):
                 logits = output.answer_logits[places].float()

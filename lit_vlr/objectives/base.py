@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import TypeVar
 
 from torch import Tensor, nn
 
 from lit_vlr.confidence import Confidence
 from lit_vlr.models.base import ModelFamily
 from lit_vlr.types import Batch, VLMOutput
+
+T = TypeVar("T")
 
 
 class Objective(nn.Module, ABC):
@@ -32,3 +35,14 @@ class Objective(nn.Module, ABC):
     @abstractmethod
     def forward(self, output: VLMOutput, batch: Batch) -> Tensor:
         """The loss of each sample, (B,)."""
+
+
+def prepared(found: T | None) -> T:
+    """What `Objective.prepare` has noted.
+
+    Raises:
+        RuntimeError: if it has not been called.
+    """
+    if found is None:
+        raise RuntimeError("Expected a prepared objective; call `prepare` with the loaded model first")
+    return found

@@ -12,7 +12,7 @@ from lit_vlr.errors import UserError
 from lit_vlr.functional._validation import check_number
 from lit_vlr.functional._vqa_normalization import VQADialect
 from lit_vlr.models.base import ModelFamily
-from lit_vlr.objectives.base import Objective
+from lit_vlr.objectives.base import Objective, prepared
 from lit_vlr.objectives.judging import teacher_forced_accuracy
 from lit_vlr.objectives.peer_labels import PeerLabels
 from lit_vlr.objectives.sft import SFT
@@ -79,9 +79,7 @@ class RTuning(Objective):
 
     def forward(self, output: VLMOutput, batch: Batch) -> Tensor:
         """The loss of each sample, (B,)."""
-        if self._prepared is None:
-            raise RuntimeError("Expected a prepared objective; call `prepare` with the loaded model first")
-        family, confidence = self._prepared
+        family, confidence = prepared(self._prepared)
         if self.labels is None or not self.training:
             right = teacher_forced_accuracy(output, batch, family, self.dialect)
         else:

@@ -16,7 +16,7 @@ from lit_vlr.functional import augrc_loss, aurc_loss
 from lit_vlr.functional._validation import check_choice, check_number
 from lit_vlr.functional._vqa_normalization import VQADialect
 from lit_vlr.models.base import ModelFamily
-from lit_vlr.objectives.base import Objective
+from lit_vlr.objectives.base import Objective, prepared
 from lit_vlr.objectives.judging import expected_accuracy
 from lit_vlr.objectives.tokens import answer_cross_entropy
 from lit_vlr.types import Batch, VLMOutput
@@ -100,9 +100,8 @@ class RankWeighted(Objective):
     def _risks(self, losses: Tensor, batch: Batch) -> Tensor:
         if self.risk == "cross_entropy":
             return losses
-        if self._family is None:
-            raise RuntimeError("Expected a prepared objective; call `prepare` with the loaded model first")
-        return 1 - expected_accuracy(self._family[0], batch, self.dialect).to(losses)
+        (family,) = prepared(self._family)
+        return 1 - expected_accuracy(family, batch, self.dialect).to(losses)
 
 
 class AURCObjective(RankWeighted):

@@ -10,7 +10,7 @@ from lit_vlr.confidence import Confidence, Selector
 from lit_vlr.errors import UserError
 from lit_vlr.functional._validation import check_number
 from lit_vlr.models.base import ModelFamily
-from lit_vlr.objectives.base import Objective
+from lit_vlr.objectives.base import Objective, prepared
 from lit_vlr.objectives.tokens import answer_cross_entropy
 from lit_vlr.types import Batch, VLMOutput
 
@@ -67,10 +67,9 @@ class SelectiveNet(Objective):
 
     def forward(self, output: VLMOutput, batch: Batch) -> Tensor:
         """The loss of each sample, (B,)."""
-        if self._selector is None:
-            raise RuntimeError("Expected a prepared objective; call `prepare` with the loaded model first")
+        (selector,) = prepared(self._selector)
         losses = answer_cross_entropy(output, len(batch))
-        selected = self._selector[0].logits(output, len(batch))[:, 0].sigmoid()
+        selected = selector.logits(output, len(batch))[:, 0].sigmoid()
         return self.selective_loss(losses, selected).expand(len(batch)) + (1 - self.share) * losses
 
     def selective_loss(self, losses: Tensor, selected: Tensor) -> Tensor:

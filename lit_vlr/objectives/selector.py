@@ -12,7 +12,7 @@ from lit_vlr.functional import selector_loss
 from lit_vlr.functional._validation import check_number
 from lit_vlr.functional._vqa_normalization import VQADialect
 from lit_vlr.models.base import ModelFamily
-from lit_vlr.objectives.base import Objective
+from lit_vlr.objectives.base import Objective, prepared
 from lit_vlr.objectives.judging import teacher_forced_accuracy
 from lit_vlr.objectives.peer_labels import PeerLabels
 from lit_vlr.objectives.sft import SFT
@@ -90,9 +90,7 @@ class TrainSelector(Objective):
 
     def forward(self, output: VLMOutput, batch: Batch) -> Tensor:
         """The loss of each sample, (B,)."""
-        if self._prepared is None:
-            raise RuntimeError("Expected a prepared objective; call `prepare` with the loaded model first")
-        family, selector = self._prepared
+        family, selector = prepared(self._prepared)
         accuracy = self._accuracy(output, batch, family)
         loss = self.weight * selector_loss(selector.logits(output, len(batch)), accuracy)
         if not self.robust and batch.attacked is not None:

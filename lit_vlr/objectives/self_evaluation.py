@@ -11,7 +11,7 @@ from lit_vlr.functional._validation import check_number
 from lit_vlr.functional._vqa_normalization import VQADialect
 from lit_vlr.models.base import ModelFamily
 from lit_vlr.models.generation import evaluating
-from lit_vlr.objectives.base import Objective
+from lit_vlr.objectives.base import Objective, prepared
 from lit_vlr.objectives.judging import worth
 from lit_vlr.objectives.sft import SFT
 from lit_vlr.types import Batch, VLMOutput
@@ -77,9 +77,7 @@ class SelfEvaluation(Objective):
 
     def forward(self, output: VLMOutput, batch: Batch) -> Tensor:
         """The loss of each sample, (B,)."""
-        if self._prepared is None:
-            raise RuntimeError("Expected a prepared objective; call `prepare` with the loaded model first")
-        family, confidence = self._prepared
+        family, confidence = prepared(self._prepared)
         with evaluating(family):
             texts = family.generate(batch, self.max_new_tokens).texts
         right = [worth(text, sample, self.dialect) for text, sample in zip(texts, batch.samples, strict=True)]
