@@ -13,23 +13,16 @@ from pathlib import Path
 from typing import Any
 
 from lit_vlr.functional import Interval
-from lit_vlr.report.words import brackets
 from lit_vlr.study.reading import read_plan
 from lit_vlr.study.stages import finished
 from lit_vlr.study.table import Table, study_table
 from lit_vlr.study.words import answer
-from lit_vlr.study.write import as_json
+from lit_vlr.study.write import as_json, figure
 from lit_vlr.verbs.study import run_plan
 from scripts.results import machine
 
 HOME = "test"
 COLUMNS = {"accuracy": ("accuracy, %", 100, 1), "aurc": ("AURC", 1, 3), "effective_reliability@10": ("Φ10", 1, 3)}
-
-
-def text(interval: Interval, scale: float, digits: int) -> str:
-    """A figure with its interval."""
-    value = f"{scale * interval.value:.{digits}f}".replace("-", "−")
-    return f"{value} {brackets(interval, scale, digits)}"
 
 
 def table(found: Table, sets: Sequence[str]) -> str:
@@ -43,7 +36,7 @@ def table(found: Table, sets: Sequence[str]) -> str:
             "|---|---|---|---|---|",
         ]
         for row in rows:
-            cells = [text(row.metrics[key], scale, digits) for key, (_, scale, digits) in COLUMNS.items()]
+            cells = [figure(row.metrics[key], scale, digits) for key, (_, scale, digits) in COLUMNS.items()]
             lines.append(f"| {row.arm} | {row.n} × {len(row.seeds)} | {' | '.join(cells)} |")
         parts.append("\n".join(lines))
     return "\n\n".join(parts)
@@ -57,8 +50,8 @@ def compared(found: Table, sets: Sequence[str]) -> str:
     ]
     for one in found.arms:
         if one.set in sets:
-            ratios = [text(one.ratios[key], 1, 2) for key in ("aurc", "risk")]
-            difference = text(Interval(*one.differences["accuracy"][:3]), 100, 1)
+            ratios = [figure(one.ratios[key], 1, 2) for key in ("aurc", "risk")]
+            difference = figure(Interval(*one.differences["accuracy"][:3]), 100, 1)
             lines.append(f"| {one.set} | {one.arm} | {' | '.join(ratios)} | {difference} |")
     return "\n".join(lines)
 

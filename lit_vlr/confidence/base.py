@@ -103,6 +103,16 @@ class OnePassConfidence(Confidence):
         return self.score(generated)
 
 
+def scores_of_candidates(given: Tensor, likely: Tensor) -> Tensor:
+    """`Confidence.candidate_scores` of a score that is about the answer which would be given, (B, K).
+
+    Args:
+        given: log of the confidence in the likeliest answer, (B,).
+        likely: log-probabilities of all, (B, K); the others have less by as much as they are less likely.
+    """
+    return given[:, None] + likely - likely.amax(1, keepdim=True)
+
+
 def check_statistic(name: str, statistic: Tensor, token_mask: Tensor) -> None:
     """Check a statistic against the mask.
 

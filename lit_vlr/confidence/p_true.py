@@ -9,7 +9,7 @@ from contextlib import nullcontext
 import torch
 from torch import Tensor
 
-from lit_vlr.confidence.base import Confidence
+from lit_vlr.confidence.base import Confidence, scores_of_candidates
 from lit_vlr.confidence.normalized_probability import normalized_probability
 from lit_vlr.errors import UserError
 from lit_vlr.functional._validation import check_number
@@ -100,13 +100,12 @@ class PTrue(Confidence):
         The likeliest of them is what would be given, so it alone is asked about: two passes.
         """
         likely = family.answer_log_probs(batch, answers)
-        given = likely.argmax(1)
-        chosen = [row[k] for row, k in zip(answers, given.tolist(), strict=True)]
+        chosen = [row[k] for row, k in zip(answers, likely.argmax(1).tolist(), strict=True)]
         odds = self.log_odds([family.answer_text(tokens) for tokens in chosen], family, batch)
         lengths = torch.tensor([len(tokens) for tokens in chosen], device=likely.device)
-        best = likely.gather(1, given[:, None])
-        score = self.share * torch.nn.functional.logsigmoid(odds) + (1 - self.share) * best[:, 0] / lengths
-        return score[:, None] + likely - best
+        typical = likely.amax(1) / lengths
+        score = self.share * torch.nn.functional.logsigmoid(odds) + (1 - self.share) * typical
+        return scores_of_candidates(score, likely)
 
     def log_odds(self, answers: Sequence[str], family: ModelFamily, batch: Batch) -> Tensor:
         """Log of p(right) / p(wrong) of an answer a row, (B,), float32, with gradients.

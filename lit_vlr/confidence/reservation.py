@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from lit_vlr.confidence.base import Confidence
+from lit_vlr.confidence.base import Confidence, scores_of_candidates
 from lit_vlr.models.base import Generated, ModelFamily
 from lit_vlr.types import Batch
 
@@ -43,7 +43,7 @@ class Reservation(Confidence):
         Two passes.
         """
         likely = family.answer_log_probs(batch, answers)
-        return self._log_kept(family, batch)[:, None] + likely - likely.amax(1, keepdim=True)
+        return scores_of_candidates(self._log_kept(family, batch), likely)
 
     def _log_kept(self, family: ModelFamily, batch: Batch) -> Tensor:
         """Log of 1 - p from the other probabilities: where p is nearly 1, a difference from 1 has no digits left."""

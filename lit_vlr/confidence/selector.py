@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from lit_vlr.confidence.base import Confidence
+from lit_vlr.confidence.base import Confidence, scores_of_candidates
 from lit_vlr.errors import UserError
 from lit_vlr.models.base import Generated, ModelFamily
 from lit_vlr.types import Batch, VLMOutput
@@ -83,8 +83,8 @@ class Selector(Confidence):
         has to win over both the model and the selector. Two passes.
         """
         likely = family.answer_log_probs(batch, answers)
-        sure = self._judged(selector_features(family(batch), len(batch)))[:, :1]
-        return nn.functional.logsigmoid(sure) + likely - likely.amax(1, keepdim=True)
+        sure = self._judged(selector_features(family(batch), len(batch)))[:, 0]
+        return scores_of_candidates(nn.functional.logsigmoid(sure), likely)
 
     def _judged(self, features: Sequence[Tensor]) -> Tensor:
         if self.readers is None or self.judge is None:

@@ -8,8 +8,11 @@ import torch
 from torch import Tensor
 
 from lit_vlr.errors import UserError
+from lit_vlr.functional._vqa_normalization import VQADialect
+from lit_vlr.models.base import ModelFamily
+from lit_vlr.objectives.judging import teacher_forced_accuracy
 from lit_vlr.predictions import read_predictions
-from lit_vlr.types import Batch
+from lit_vlr.types import Batch, VLMOutput
 
 
 class PeerLabels:
@@ -58,3 +61,15 @@ class PeerLabels:
                 "has to hold a prediction of every training question"
             )
         return torch.tensor([self.accuracies[uid] for uid in batch.uids], device=device)
+
+
+def answer_accuracy(
+    labels: PeerLabels | None, training: bool, output: VLMOutput, batch: Batch, family: ModelFamily, dialect: VQADialect
+) -> Tensor:
+    """What is taken for the accuracy of a model's answers, (B,): labels where there are any, else its own.
+
+    A calibration split has no labels of peers: outside of training the model itself is judged.
+    """
+    if labels is None or not training:
+        return teacher_forced_accuracy(output, batch, family, dialect)
+    return labels(batch, output.answer_logits.device)

@@ -13,8 +13,7 @@ from lit_vlr.functional._validation import check_number
 from lit_vlr.functional._vqa_normalization import VQADialect
 from lit_vlr.models.base import ModelFamily
 from lit_vlr.objectives.base import Objective, prepared
-from lit_vlr.objectives.judging import teacher_forced_accuracy
-from lit_vlr.objectives.peer_labels import PeerLabels
+from lit_vlr.objectives.peer_labels import PeerLabels, answer_accuracy
 from lit_vlr.objectives.sft import SFT
 from lit_vlr.types import Batch, VLMOutput
 
@@ -80,10 +79,7 @@ class RTuning(Objective):
     def forward(self, output: VLMOutput, batch: Batch) -> Tensor:
         """The loss of each sample, (B,)."""
         family, confidence = prepared(self._prepared)
-        if self.labels is None or not self.training:
-            right = teacher_forced_accuracy(output, batch, family, self.dialect)
-        else:
-            right = self.labels(batch, output.answer_logits.device)
+        right = answer_accuracy(self.labels, self.training, output, batch, family, self.dialect)
         odds = confidence.log_odds(batch.targets, family, batch)
         judged = F.binary_cross_entropy_with_logits(odds, right, reduction="none")
         loss: Tensor = self.model(output, batch) + self.weight * judged

@@ -13,8 +13,7 @@ from lit_vlr.functional._validation import check_number
 from lit_vlr.functional._vqa_normalization import VQADialect
 from lit_vlr.models.base import ModelFamily
 from lit_vlr.objectives.base import Objective, prepared
-from lit_vlr.objectives.judging import teacher_forced_accuracy
-from lit_vlr.objectives.peer_labels import PeerLabels
+from lit_vlr.objectives.peer_labels import PeerLabels, answer_accuracy
 from lit_vlr.objectives.sft import SFT
 from lit_vlr.types import Batch, VLMOutput
 
@@ -91,14 +90,8 @@ class TrainSelector(Objective):
     def forward(self, output: VLMOutput, batch: Batch) -> Tensor:
         """The loss of each sample, (B,)."""
         family, selector = prepared(self._prepared)
-        accuracy = self._accuracy(output, batch, family)
+        accuracy = answer_accuracy(self.labels, self.training, output, batch, family, self.dialect)
         loss = self.weight * selector_loss(selector.logits(output, len(batch)), accuracy)
         if not self.robust and batch.attacked is not None:
             loss = loss * ~batch.attacked
         return loss + self.model(output, batch) if self.train_model else loss
-
-    def _accuracy(self, output: VLMOutput, batch: Batch, family: ModelFamily) -> Tensor:
-        # A calibration split has no labels of peers: validation judges the model itself.
-        if self.labels is None or not self.training:
-            return teacher_forced_accuracy(output, batch, family, self.dialect)
-        return self.labels(batch, output.answer_logits.device)

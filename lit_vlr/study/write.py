@@ -123,9 +123,14 @@ def _cells(metrics: Mapping[str, Interval] | Mapping[str, PairedDifference], nam
 
 
 def _text(name: str, interval: Interval) -> str:
+    scale, digits = (100, 1) if _kind(name) in _PERCENT else (1, 3)
+    return figure(interval, scale, digits)
+
+
+def figure(interval: Interval, scale: float, digits: int) -> str:
+    """A figure with its interval; a dash where it is not defined."""
     if math.isnan(interval.value):
         return "–"
-    scale, digits = (100, 1) if _kind(name) in _PERCENT else (1, 3)
     value = f"{round(scale * interval.value, digits) + 0.0:.{digits}f}".replace("-", "−")
     return f"{value} {brackets(interval, scale, digits)}"
 
