@@ -150,6 +150,8 @@ def _look(index: int) -> tuple[Any, ...]:
 
 def _legend(figure: Figure, labels: Sequence[str]) -> None:
     """Above the axes, in as many columns as fit: matplotlib lets a legend that is too wide run out of the figure."""
+    if not any(labels):
+        return  # one series that has no name: what it is stands elsewhere
     columns = 66 // (max(map(len, labels)) + 8)  # 66 characters of this size fit, 8 of them go to line and gap
     figure.legend(loc="outside upper left", ncols=max(1, min(len(labels), columns)), borderaxespad=0.2)
 

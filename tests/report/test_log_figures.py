@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from lightning.pytorch import LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from PIL import Image
@@ -58,24 +59,47 @@ def run_test(folder: Path, loggers: list[Logger], *callbacks: Any) -> None:
     trainer.test(module, datamodule=Scenes(module), verbose=False)
 
 
-def test_tensorboard_has_the_reports_curves_of_clean_and_attacked_sets(tmp_path: Path) -> None:
+def test_tensorboard_has_the_figures_of_the_report(tmp_path: Path) -> None:
     run = tmp_path / "run"
-    attack = RecordAttackedPredictions(PGD(Linf("2/255"), steps=1), gallery=0, check=0, png=False)
-    # The attack comes last, as a config file that is added brings it: its predictions must be there all the same.
-    callbacks = [LogFigures(), RecordPredictions(), attack]
+    attacks = [
+        RecordAttackedPredictions(PGD(Linf(eps), steps=1), name=name, gallery=0, check=0, png=False)
+        for name, eps in (("linf_pgd", "2/255"), ("linf_pgd_8", "8/255"))
+    ]
+    # Attacks come last, as a config file that is added brings them: their predictions must be there all the same.
+    callbacks = [LogFigures(n_resamples=40), RecordPredictions(), *attacks]
     run_test(
         run, [CSVLogger(run, name="", version="logs"), TensorBoardLogger(run, name="", version="logs")], *callbacks
     )
     log = EventAccumulator(str(run / "logs"))
     log.Reload()
-    assert log.Tags()["images"] == ["test/figures/risk-coverage-attacked-test"]
-    (event,) = log.Images("test/figures/risk-coverage-attacked-test")
-    logged = np.asarray(Image.open(io.BytesIO(event.encoded_image_string)).convert("RGB"))
+    against_eps = [f"eps-{what}-test-linf_pgd" for what in ("abstention", "accuracy", "risk")]
+    names = sorted(["risk-coverage-attacked-test", *against_eps, "sets-abstention", "sets-accuracy"])
+    assert sorted(log.Tags()["images"]) == [f"test/figures/{name}" for name in names]
 
-    page = build_report([run], tmp_path / "out", n_resamples=5)
-    reported = page.parent / "figures" / "report-risk-coverage-attacked-test-run.png"
-    assert (logged == np.asarray(Image.open(reported).convert("RGB"))).all()
-    assert re.search(r"AURC: test [01]\.\d+, test\+linf_pgd [01]\.\d+\.", page.read_text())
+    page = build_report([run], tmp_path / "out", n_resamples=40)
+    figures = page.parent / "figures"
+    logged = {name: logged_picture(log, name) for name in names}
+    curves = shown(figures / "report-risk-coverage-attacked-test-run.png")
+    # The curves of one arm are drawn alike; the others differ in the legend alone, which says "run" in a report.
+    assert (logged["risk-coverage-attacked-test"] == curves).all()
+    for name in [*against_eps, "sets-abstention"]:
+        assert np.ptp(logged[name], axis=(0, 1)).min() > 200, f"{name} is a blank picture"
+        assert (logged[name] != shown(figures / f"report-{name}.png")).mean() < 0.5
+    assert re.search(r"AURC: test [01]\.\d+, test\+linf_pgd [01]\.\d+", page.read_text())
+
+
+def logged_picture(log: EventAccumulator, name: str) -> Any:
+    (event,) = log.Images(f"test/figures/{name}")
+    return np.asarray(Image.open(io.BytesIO(event.encoded_image_string)).convert("RGB"))
+
+
+def shown(path: Path) -> Any:
+    return np.asarray(Image.open(path).convert("RGB"))
+
+
+def test_intervals_need_resamples() -> None:
+    with pytest.raises(ValueError, match=r"`n_resamples` of at least 1 but got 0"):
+        LogFigures(n_resamples=0)
 
 
 def test_without_predictions_nothing_is_drawn(tmp_path: Path) -> None:
