@@ -48,7 +48,7 @@ objectives: $(INSTALLED)    ## the table of every objective, clean and attacked,
 	PATH="$(CURDIR)/$(BIN):$$PATH" python -m scripts.tables --study configs/study/objectives.yaml --out benchmarks/results/objectives
 
 robust: $(INSTALLED)        ## does a selective objective with adversarial training hold under attack? three seeds
-	PATH="$(CURDIR)/$(BIN):$$PATH" python -m scripts.tables --study configs/study/robust.yaml --out benchmarks/results/robust
+	PATH="$(CURDIR)/$(BIN):$$PATH" python -m scripts.tables --study configs/study/robust.yaml --out benchmarks/results/robust --against sft_adversarial
 
 modes: $(INSTALLED)         ## what each mode of adversarial training buys and costs: about half an hour on two cores
 	PATH="$(CURDIR)/$(BIN):$$PATH" python -m scripts.modes

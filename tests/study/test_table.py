@@ -199,6 +199,17 @@ def test_cells_that_are_not_through_are_left_out(tmp_path: Path) -> None:
         study_table(replace(plan, root=tmp_path / "elsewhere"))
 
 
+def test_arms_can_be_compared_with_another_one_than_the_first(tmp_path: Path) -> None:
+    calibration = [replace(p, uid=f"c/{p.uid}") for p in rows([0.9, 0.4], [1.0, 0.0], 0.5)]
+    plan = finished(tmp_path, calibration=calibration, test=rows([0.9, 0.4], [1.0, 0.0], 0.5))
+    write_cell(plan.cells[1], {"calibration": calibration, "test": rows([0.9, 0.4], [1.0, 1.0], 0.5)})
+    (usual,), (other,) = study_table(plan).arms, study_table(plan, "later").arms
+    assert (usual.arm, usual.minus_arm, other.arm, other.minus_arm) == ("later", "sft", "sft", "later")
+    assert usual.differences["accuracy"][0] == -other.differences["accuracy"][0] == 0.5
+    with pytest.raises(UserError, match=r"Expected `baseline` to be an arm but got 'earlier'; there are sft, later"):
+        study_table(plan, "earlier")
+
+
 def test_a_calibration_set_that_shares_a_question_is_refused(tmp_path: Path) -> None:
     same = rows([0.9, 0.4], [1.0, 0.0], 0.5)
     plan = finished(tmp_path, calibration=same, test=same)
