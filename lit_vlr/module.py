@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, Self
 
 import torch
 from lightning.pytorch import LightningModule
@@ -119,6 +119,16 @@ class SelectiveVLM(LightningModule):
                 f"configs/objective/{self.confidence.taught_by}.yaml, or choose a confidence that learns nothing"
             )
 
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        """Move and cast, but leave the threshold as precise as it was chosen: a cast of the model is not one of it.
+
+        Lightning casts the whole module under ``bf16-true`` and ``16-true``; .9987 would become 1.
+        """
+        threshold = self.threshold
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        self.threshold = threshold.to(self.threshold.device)
+        return self
+
     def attack_loss(self, images: Tensor, batch: Batch) -> Tensor:
         """What an attack raises: cross-entropy of the true answer, (B,); see `lit_vlr_callbacks.SupportsAttack`."""
         attacked = batch.with_images(images)
@@ -187,7 +197,8 @@ class SelectiveVLM(LightningModule):
             )
         threshold = self.threshold.cpu()
         abstained = (confidence < threshold) | threshold.isposinf()  # +inf abstains even where confidence is +inf
-        abstained |= torch.tensor(self.confidence.declines(texts))
+        declined = self.confidence.declines(texts)
+        abstained |= torch.tensor(declined)
         calibrated = [None] * len(confidence) if self.calibrator is None else self.calibrator(confidence).tolist()
         return [
             Prediction(
@@ -201,6 +212,7 @@ class SelectiveVLM(LightningModule):
                 answers=sample.answers,
                 metadata=sample.metadata,
                 calibrated=calibrated[i],
+                declined=declined[i],
             )
             for i, (sample, text) in enumerate(zip(batch.samples, texts, strict=True))
         ]
@@ -216,7 +228,8 @@ class SelectiveVLM(LightningModule):
             )
         correctness = torch.tensor([p.accuracy for p in predictions], dtype=torch.float64)
         confidence = torch.tensor([p.confidence for p in predictions], dtype=torch.float64)
-        self.selective.update(confidence=confidence, correctness=correctness)
+        declined = torch.tensor([p.declined for p in predictions], dtype=torch.float64)
+        self.selective.update(confidence=confidence, correctness=correctness, abstained=declined)
         self.log("val/loss", loss, batch_size=len(batch), sync_dist=True)
         self.log("val/accuracy", correctness.mean().float(), prog_bar=True, batch_size=len(batch), sync_dist=True)
         return {"predictions": predictions}

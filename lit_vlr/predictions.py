@@ -33,7 +33,7 @@ MANIFEST_KEYS = ("set", "attack", "dialect", "threshold", "model", "data", "seed
 """What a manifest must say; ``n`` is counted by the writer, further keys are kept as they are."""
 
 _FIELDS = tuple(f.name for f in fields(Prediction))
-_OPTIONAL = ("calibrated",)  # left out where it is None, as in files from before there were calibrators
+_OPTIONAL = {"calibrated": None, "declined": False}  # left out where it is this, as in files from before there were any
 
 
 class PredictionsFormatError(UserError):
@@ -125,7 +125,7 @@ class PredictionWriter:
             raise ValueError(f"Expected an open writer but {str(self.path)!r} is closed; make a new PredictionWriter")
         line = len(self._lines) + 1
         record = {name: getattr(prediction, name) for name in _FIELDS}
-        record = {name: value for name, value in record.items() if value is not None or name not in _OPTIONAL}
+        record = {name: value for name, value in record.items() if name not in _OPTIONAL or value != _OPTIONAL[name]}
         record |= {"answers": list(prediction.answers), "metadata": dict(prediction.metadata)}
         _check_record(record, self.path, line, self._lines)
         try:
@@ -292,6 +292,9 @@ def _check_record(record: Mapping[str, Any], path: Path, line: int, seen: Mappin
         expect(name, record[name].strip() != "", "a non-empty string", "give every sample its identifier")
     expect("confidence", _is_finite(record["confidence"]), "a finite number", "map the score to a finite one first")
     expect("abstained", isinstance(record["abstained"], bool), "true or false", "convert it with bool()")
+    declined = record.get("declined", False)
+    expect("declined", isinstance(declined, bool), "true or false", "leave it out where nothing was declined in words")
+    expect("declined", not declined or record["abstained"], "false, for the answer was given", "set `abstained` too")
     accuracy = record["accuracy"]
     in_range = accuracy is None or (_is_finite(accuracy) and 0 <= accuracy <= 1)
     expect("accuracy", in_range, "a number in [0, 1], or null", "pass a fraction; null where there are no labels")

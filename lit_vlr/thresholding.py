@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.distributed as dist
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
@@ -16,7 +17,9 @@ from lit_vlr.threshold_file import ThresholdFile, read_threshold
 from lit_vlr.types import Batch, Prediction
 
 
-def threshold_at_risk(confidence: Tensor, correctness: Tensor, max_risk: float) -> float:
+def threshold_at_risk(
+    confidence: Tensor, correctness: Tensor, max_risk: float, abstained: Tensor | None = None
+) -> float:
     """The lowest threshold whose risk among the answered is at most ``max_risk``; +inf if there is none.
 
     Empirical: it holds on the data it was fitted on, and promises nothing elsewhere.
@@ -25,15 +28,18 @@ def threshold_at_risk(confidence: Tensor, correctness: Tensor, max_risk: float) 
         confidence: (N,).
         correctness: soft accuracy in [0, 1], (N,).
         max_risk: in [0, 1].
+        abstained: 1 where the model declined in words: no threshold answers it, (N,); nowhere by default.
 
     >>> threshold_at_risk(torch.tensor([0.9, 0.8, 0.3]), torch.tensor([1.0, 1.0, 0.0]), 0.1)
     0.8...
     """
-    return empirical_threshold(confidence, correctness, max_risk).threshold
+    return empirical_threshold(confidence, correctness, max_risk, abstained=abstained).threshold
 
 
 class FitThreshold(Callback):
     """Set ``module.threshold`` from the validation predictions, so that every checkpoint carries its own.
+
+    Of several processes each sets the same one, chosen on the predictions of all.
 
     Args:
         max_risk: risk allowed among the answered calibration questions.
@@ -69,13 +75,22 @@ class FitThreshold(Callback):
         assert isinstance(pl_module, SelectiveVLM)
         if trainer.sanity_checking:
             return
-        confidence = torch.tensor([p.confidence for p in self._predictions], dtype=torch.float64)
-        correctness = torch.tensor([p.accuracy for p in self._predictions], dtype=torch.float64)
-        threshold = threshold_at_risk(confidence, correctness, self.max_risk)
+        rows = [(p.confidence, p.accuracy, p.declined) for p in _of_all_processes(self._predictions)]
+        confidence, correctness, declined = torch.tensor(rows, dtype=torch.float64).T
+        threshold = threshold_at_risk(confidence, correctness, self.max_risk, declined)
         pl_module.threshold.fill_(threshold)
-        abstained = (confidence < threshold).double().mean()
+        abstained = ((confidence < threshold) | (declined == 1)).double().mean()
         pl_module.log("val/selective/abstention_rate", abstained.float())
         pl_module.log("val/selective/threshold", min(threshold, 2.0))  # loggers draw no infinity
+
+
+def _of_all_processes(predictions: list[Prediction]) -> list[Prediction]:
+    """Each question once: a sampler that shares them out gives some twice, so that all processes have as many."""
+    if not (dist.is_available() and dist.is_initialized()):
+        return predictions
+    parts: list[list[Prediction]] = [[] for _ in range(dist.get_world_size())]
+    dist.all_gather_object(parts, predictions)
+    return list({p.uid: p for part in parts for p in part}.values())
 
 
 class ApplyThreshold(Callback):

@@ -233,12 +233,14 @@ class Prediction:
         question: the sample's.
         answer: the raw generated text, kept even when abstained.
         confidence: higher is surer; its range is the score's, [0, 1] for all built-in ones but negative entropy.
-        abstained: whether ``confidence`` is below the threshold in force.
+        abstained: whether ``confidence`` is below the threshold in force, or the answer declines in words.
         accuracy: soft VQA accuracy in [0, 1] of ``answer``; None where there are no labels.
         answers: the annotators' answers.
         metadata: the sample's.
         calibrated: the accuracy to expect, in [0, 1], which the calibrator of a threshold file makes of ``confidence``;
             None without one. ``confidence`` itself stays what the model said.
+        declined: whether the answer declines in words under a confidence for which that is no answer
+            (`lit_vlr.confidence.ExplicitAbstention`): no threshold gives it, and none is fitted on it.
     """
 
     uid: str
@@ -251,6 +253,7 @@ class Prediction:
     answers: tuple[str, ...] = ()
     metadata: Mapping[str, Any] = field(default_factory=dict)
     calibrated: float | None = None
+    declined: bool = False
 
     def to(self, device: torch.device | str) -> Prediction:
         """Itself: Lightning moves what `predict_step` returns, and takes a frozen dataclass without `to` apart."""

@@ -120,6 +120,15 @@ def test_the_threshold_decides_abstention() -> None:
     assert all(p.abstained for p in made.answer(rows))
 
 
+def test_a_cast_of_the_model_leaves_the_threshold_as_it_was_chosen() -> None:
+    """`bf16-true` casts the module; in bfloat16 .9987 is 1, which abstains on .999."""
+    made = module()
+    made.threshold.fill_(0.9987)
+    made.to(torch.bfloat16)
+    assert (made.threshold.dtype, float(made.threshold)) == (torch.float64, 0.9987)
+    assert made.state_dict()["threshold"] is not None
+
+
 class Broken(SequenceProbability):
     """What a model whose scores overflow gives: NaN for the second row."""
 

@@ -57,7 +57,7 @@ def write_lines(path: Path, *changes: dict[str, Any], drop: str | None = None) -
 
 def test_round_trip(tmp_path: Path) -> None:
     odd = replace(FIRST, uid="ü\u2028\ud800\n", answer="", accuracy=None, answers=(), metadata={}, confidence=-12.5)
-    written = [*predictions(5), odd]
+    written = [*predictions(4), replace(FIRST, uid="toy/test/4", abstained=True, declined=True), odd]
     path = write(tmp_path / "deep" / "test+eps0.5.jsonl", written)
     assert read_predictions(path) == written
     assert read_manifest(path) == MANIFEST | {"n": 6}
@@ -124,6 +124,8 @@ def test_threshold_survives_as_plain_json(tmp_path: Path, threshold: float | Non
         ({"confidence": True}, "confidence"),
         ({"accuracy": 1.5}, "accuracy"),
         ({"abstained": 1}, "abstained"),
+        ({"abstained": True, "declined": 1}, "declined"),
+        ({"declined": True}, "declined"),  # given, although it declines
         ({"image_id": 7}, "image_id"),
         ({"uid": " "}, "uid"),
         ({"answers": (1,)}, "answers"),
@@ -191,7 +193,7 @@ def test_reader_names_line_uid_and_field(tmp_path: Path, change: dict[str, Any],
     assert str(pickle.loads(pickle.dumps(error))) == str(error)
 
 
-@pytest.mark.parametrize("field", [field for field in vars(FIRST) if field != "calibrated"])
+@pytest.mark.parametrize("field", [field for field in vars(FIRST) if field not in ("calibrated", "declined")])
 def test_reader_refuses_missing_fields(tmp_path: Path, field: str) -> None:
     path = write_lines(tmp_path / "test.jsonl", {}, drop=field)
     with pytest.raises(PredictionsFormatError, match=f"'{field}' is missing") as caught:

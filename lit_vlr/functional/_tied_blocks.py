@@ -22,8 +22,8 @@ HIGHEST_CUT = torch.finfo(torch.float64).max
 class TiedBlocks(NamedTuple):
     """Cumulative sums at the K cuts that a threshold can make, the most confident block first.
 
-    Of R weightings of the same rows at once (:func:`weighted_blocks`) all are (R, K) but `declined`; a weighting that
-    leaves blocks out repeats its last cut.
+    Of R weightings of the same rows at once (:func:`weighted_blocks`) all are (R, K), and `declined` is (R,); a
+    weighting that leaves blocks out repeats its last cut.
 
     Attributes:
         threshold: the confidence of each block, strictly decreasing, never +inf, (K,).
@@ -54,12 +54,14 @@ class TiedBlocks(NamedTuple):
 
     def forced(self) -> TiedBlocks:
         """The blocks up to coverage 1, for areas of losses: declined rows are given last, with loss 1."""
-        if not self.declined:
+        if not bool(self.declined.any()):
             return self
+        total = self.total[..., None]
+        value = self.value[..., -1:].sum(-1) + self.declined
         return TiedBlocks(
-            threshold=torch.cat([self.threshold, self.threshold.new_full((1,), -math.inf)]),
-            answered=torch.cat([self.answered, self.total.reshape(1)]),
-            value=torch.cat([self.value, (self.value[-1:].sum() + self.declined).reshape(1)]),
+            threshold=torch.cat([self.threshold, torch.full_like(total, -math.inf)], dim=-1),
+            answered=torch.cat([self.answered, total], dim=-1),
+            value=torch.cat([self.value, value[..., None]], dim=-1),
             declined=torch.zeros_like(self.declined),
         )
 
@@ -103,7 +105,7 @@ def tied_blocks(confidence: Tensor, value: Tensor, weight: Tensor, abstained: Te
     )
 
 
-def weighted_blocks(confidence: Tensor, value: Tensor, weights: Tensor) -> TiedBlocks:
+def weighted_blocks(confidence: Tensor, value: Tensor, weights: Tensor, abstained: Tensor | None = None) -> TiedBlocks:
     """The blocks of R weightings of the same rows at once, (R, K): one sort for all of them.
 
     A block that a weighting leaves out would have a mean of 0 / 0 where it comes first. So each weighting keeps the
@@ -113,9 +115,18 @@ def weighted_blocks(confidence: Tensor, value: Tensor, weights: Tensor) -> TiedB
         confidence: checked scores, float64, (N,).
         value: what to accumulate, finite, float64, (N,).
         weights: whole numbers, float64, at least one positive in each row, (R, N).
+        abstained: 1 for rows that no threshold answers, float64, (N,); they count in ``declined`` only. A weighting
+            that leaves nothing else has cuts that answer nothing.
     """
+    declined = weights.new_zeros(len(weights))
+    if abstained is not None:
+        declined, answerable = weights @ abstained, abstained == 0
+        confidence, value, weights = confidence[answerable], value[answerable], weights[:, answerable]
     confidence, order = confidence.clamp(max=HIGHEST_CUT).sort(descending=True)
     cut = _block_ends(confidence)
+    if not len(cut):
+        nothing = weights.new_zeros(len(weights), 0)
+        return TiedBlocks(nothing, nothing, nothing, declined)
     weights = weights.index_select(1, order)
     threshold = confidence.index_select(0, cut).expand(len(weights), -1)
     answered = weights.cumsum(1).index_select(1, cut)
@@ -132,7 +143,7 @@ def weighted_blocks(confidence: Tensor, value: Tensor, weights: Tensor) -> TiedB
         threshold=packed(threshold, lowest),
         answered=packed(answered, answered[:, -1:]),
         value=packed(cumulative, cumulative[:, -1:]),
-        declined=weights.new_zeros(()),
+        declined=declined,
     )
 
 

@@ -150,7 +150,7 @@ def _scored(prediction: Prediction, reference: Reference, accuracy: Accuracy, wh
         raise UserError(f"{where}, question {prediction.uid}: {error} (for --accuracy {accuracy.name})") from error
     if accuracy.declines(prediction.answer):
         never = prediction.confidence if math.isnan(prediction.confidence) else -math.inf
-        return replace(prediction, accuracy=worth, abstained=True, confidence=never)
+        return replace(prediction, accuracy=worth, abstained=True, confidence=never, declined=True)
     return replace(prediction, accuracy=worth)
 
 

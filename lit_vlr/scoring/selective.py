@@ -50,7 +50,8 @@ def answers_of(
 
     Args:
         predictions: each with an accuracy; confidences of all, or NaN for all where none were given.
-        threshold: decides anew which are withheld, +inf all; None keeps the decisions that were recorded.
+        threshold: decides anew which are withheld, +inf all, beside those that decline in words; None keeps the
+            decisions that were recorded.
         calibrator: says anew what the confidences mean; None keeps what was recorded.
         by: the entry of ``metadata`` that groups the rows.
         word_scores: of the same answers, by :func:`~lit_vlr.scoring.words.word_scores`.
@@ -68,12 +69,14 @@ def answers_of(
     if calibrator is not None:
         calibrated = calibrator(confidence).numpy()
     abstained = np.array([p.abstained for p in predictions], dtype=np.float64)
+    declined = np.array([p.declined for p in predictions], dtype=np.float64)
     return Answers(
         uids=[p.uid for p in predictions],
         images=[p.image_id for p in predictions],
         confidence=confidence if known else None,
         correctness=np.array([p.accuracy for p in predictions], dtype=np.float64),
-        abstained=abstained if threshold is None else _withheld(confidence, threshold),
+        abstained=abstained if threshold is None else np.maximum(_withheld(confidence, threshold), declined),
+        declined=declined,
         calibrated=calibrated,
         group=None if by is None else [_label(p, by) for p in predictions],
         words=word_scores or {},

@@ -38,6 +38,8 @@ class Answers:
         confidence: (N,); None where the file has none.
         correctness: (N,).
         abstained: 1 where the answer is withheld, (N,).
+        declined: 1 where it is withheld under any threshold, since it declines in words, (N,); nowhere by default. By
+            the convention of `lit_vlr.functional.risk_coverage` such a row counts, and is given last, with loss 1.
         calibrated: what a calibrator makes of the confidence, (N,); None where there is none.
         group: labels of the rows, N of them; None where nobody asked.
         words: scores of the words alone, by name; see `lit_vlr.scoring.words`.
@@ -49,14 +51,21 @@ class Answers:
     correctness: Floats
     abstained: Floats
     calibrated: Floats | None = None
+    declined: Floats | None = None
     group: list[str] | None = None
     words: Mapping[str, Ratio] = field(default_factory=dict)
 
     @property
     def probability(self) -> Floats | None:
-        """What calibration is measured of: the calibrated confidence, or else a confidence in [0, 1]; else None."""
+        """What calibration is measured of: the calibrated confidence, or else a confidence in [0, 1]; else None.
+
+        What was declined in words claims nothing.
+        """
         claimed = self.confidence if self.calibrated is None else self.calibrated
-        return claimed if claimed is not None and bool(((claimed >= 0) & (claimed <= 1)).all()) else None
+        if claimed is None:
+            return None
+        answers = claimed if self.declined is None else claimed[self.declined == 0]
+        return claimed if bool(((answers >= 0) & (answers <= 1)).all()) else None
 
     def rows(self, chosen: npt.NDArray[np.int64]) -> Answers:
         """Some of the rows, or all in another order."""
@@ -68,6 +77,7 @@ class Answers:
             correctness=self.correctness[chosen],
             abstained=self.abstained[chosen],
             calibrated=None if self.calibrated is None else self.calibrated[chosen],
+            declined=None if self.declined is None else self.declined[chosen],
             group=None if self.group is None else [self.group[i] for i in chosen],
             words={name: ratio.rows(chosen) for name, ratio in self.words.items()},
         )
@@ -75,6 +85,8 @@ class Answers:
 
 class Weighted:
     """Answers under R weightings of their rows: what the metrics are computed from, each part made once.
+
+    Areas run to full coverage: they are of blocks that are `forced`.
 
     Args:
         answers: N of them.
@@ -85,6 +97,8 @@ class Weighted:
         self.weights = torch.from_numpy(weights.astype(np.float64))
         self.correctness = check_correctness(answers.correctness)
         self.answered = 1 - torch.from_numpy(answers.abstained)
+        none = torch.zeros_like(self.answered)
+        self.declined = none if answers.declined is None else torch.from_numpy(answers.declined)
         self.confidence = None if answers.confidence is None else check_confidence(answers.confidence)
         self.probability = None if answers.probability is None else torch.from_numpy(answers.probability)
 
@@ -97,12 +111,13 @@ class Weighted:
     def achieved(self) -> TiedBlocks:
         """Losses, the surest first, (R, K)."""
         assert self.confidence is not None
-        return weighted_blocks(self.confidence, 1 - self.correctness, self.weights)
+        return weighted_blocks(self.confidence, 1 - self.correctness, self.weights, self.declined)
 
     @cached_property
     def best(self) -> TiedBlocks:
         """Losses in their best order, (R, K)."""
-        return weighted_blocks(self.correctness, 1 - self.correctness, self.weights)
+        accuracy = self.correctness * (1 - self.declined)
+        return weighted_blocks(accuracy, 1 - accuracy, self.weights)
 
 
 Metric: TypeAlias = Callable[[Weighted], Tensor]
@@ -129,7 +144,7 @@ def reliability(cost: float) -> Metric:
 
 
 def _area(convention: AURCConvention) -> Metric:
-    return _of_order(lambda rows: area_under(rows.achieved, convention))
+    return _of_order(lambda rows: area_under(rows.achieved.forced(), convention))
 
 
 def coverage_at(max_risk: float) -> Metric:
@@ -142,14 +157,16 @@ def _risk_at(coverage: float) -> Metric:
 
 
 def _calibration_error(rows: Weighted, probability: Tensor) -> Tensor:
+    claims = rows.declined == 0
+    weights, probability = rows.weights[:, claims], probability[claims]
     in_bin = torch.nn.functional.one_hot(bins_of(probability, N_BINS), N_BINS)
-    gaps = rows.weights @ (in_bin * (probability - rows.correctness)[:, None])
-    return ece_of(torch.cat([rows.weights.sum(1, keepdim=True), gaps], dim=1))
+    gaps = weights @ (in_bin * (probability - rows.correctness[claims])[:, None])
+    return ece_of(torch.cat([weights.sum(1, keepdim=True), gaps], dim=1))
 
 
 def _adaptive_error(rows: Weighted, probability: Tensor) -> Tensor:
-    blocks = weighted_blocks(probability, probability - rows.correctness, rows.weights)
-    each = (TiedBlocks(t, a, v, blocks.declined) for t, a, v in zip(*blocks[:3], strict=True))
+    blocks = weighted_blocks(probability, probability - rows.correctness, rows.weights, rows.declined)
+    each = (TiedBlocks(*one) for one in zip(*blocks, strict=True))
     return torch.stack([ace_of(one, N_BINS) for one in each])
 
 
@@ -162,15 +179,17 @@ METRICS: dict[str, Metric] = {
     "aurc_trapezoid": _area("trapezoid"),
     "aurc_geifman": _area("geifman"),
     "excess_aurc": _of_order(
-        lambda rows: excess_area(rows.achieved, rows.best, partial(area_under, convention="mean"))
+        lambda rows: excess_area(rows.achieved.forced(), rows.best, partial(area_under, convention="mean"))
     ),
-    "augrc": _of_order(lambda rows: generalised_area_under(rows.achieved)),
-    "excess_augrc": _of_order(lambda rows: excess_area(rows.achieved, rows.best, generalised_area_under)),
-    "auroc": _of_order(lambda rows: roc_area_under(rows.achieved)),
+    "augrc": _of_order(lambda rows: generalised_area_under(rows.achieved.forced())),
+    "excess_augrc": _of_order(lambda rows: excess_area(rows.achieved.forced(), rows.best, generalised_area_under)),
+    "auroc": _of_order(lambda rows: roc_area_under(rows.achieved.forced())),
     "expected_calibration_error": _of_probability(_calibration_error),
     "adaptive_calibration_error": _of_probability(_adaptive_error),
-    "brier_score": _of_probability(lambda rows, stated: rows.mean((stated - rows.correctness).square())),
-    "prediction_rejection_ratio": _of_order(lambda rows: rejection_ratio(rows.achieved, rows.best)),
+    "brier_score": _of_probability(
+        lambda rows, stated: rows.mean((stated - rows.correctness).square(), among=1 - rows.declined)
+    ),
+    "prediction_rejection_ratio": _of_order(lambda rows: rejection_ratio(rows.achieved.forced(), rows.best)),
     **{f"coverage_at_risk@{r:g}": coverage_at(r) for r in (0.01, 0.05, 0.1, 0.2)},
     **{f"risk_at_coverage@{c:g}": _risk_at(c) for c in (0.5, 0.8)},
 }

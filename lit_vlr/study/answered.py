@@ -68,4 +68,5 @@ def _by_cost(fitting: Sequence[Prediction], costs: Sequence[float]) -> dict[floa
     if not fitting:
         return {}
     confidence, correctness = [p.confidence for p in fitting], [p.accuracy or 0.0 for p in fitting]
-    return {cost: cost_threshold(confidence, correctness, cost).threshold for cost in costs}
+    declined = [float(p.declined) for p in fitting]
+    return {cost: cost_threshold(confidence, correctness, cost, abstained=declined).threshold for cost in costs}

@@ -77,11 +77,11 @@ def _answered(rows: Weighted, scored: Scored, cost: float) -> torch.Tensor:
     threshold = scored.by_cost.get(cost)
     if threshold is None or rows.confidence is None:
         return rows.answered
-    return ((rows.confidence >= threshold) & (threshold < math.inf)).double()
+    return ((rows.confidence >= threshold) & (threshold < math.inf)).double() * (1 - rows.declined)
 
 
 def best_reliability(rows: Weighted, cost: float) -> torch.Tensor:
     """Effective reliability at the best threshold on these very rows, (R,); at least 0, for it may abstain on all."""
     assert rows.confidence is not None  # predictions of lit_vlr have confidences
-    rewards = weighted_blocks(rows.confidence, answer_rewards(rows.correctness, cost), rows.weights)
+    rewards = weighted_blocks(rows.confidence, answer_rewards(rows.correctness, cost), rows.weights, rows.declined)
     return with_origin(rewards.value / rewards.total[..., None]).amax(-1)

@@ -66,12 +66,14 @@ def main(args: list[str]) -> None:
         raise UserError(f"Expected --out to be another file than --predictions but both are {given.out}")
     predictions = read_answers(given.predictions, given.annotations, accuracy_of(given)).predictions
     more = {name: value for name in optional if (value := getattr(given, name)) is not None}
-    confidence, correctness = np.array([(p.confidence, p.accuracy) for p in predictions], dtype=np.float64).T
+    columns = np.array([(p.confidence, p.accuracy, p.declined) for p in predictions], dtype=np.float64)
+    confidence, correctness, declined = columns.T
     with said_in_one_line():
         # On the confidences as they are: levels that a calibrator merges are chosen by looking at the answers, so cuts
         # between them would void the guarantees.
-        choice = choose(confidence, correctness, getattr(given, needed), **more)
-        calibrator = None if given.calibrator is None else _fit(given.calibrator, confidence, correctness)
+        choice = choose(confidence, correctness, getattr(given, needed), **more, abstained=declined)
+        answers = confidence[declined == 0], correctness[declined == 0]
+        calibrator = None if given.calibrator is None else _fit(given.calibrator, *answers)
     manifest = manifest_if_any(given.predictions)
     images = len({p.image_id for p in predictions})
     write_threshold(given.out, choice, given.predictions, images, manifest.get("confidence"), calibrator)

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 import torch
 
 from lit_vlr.candidates import answer_candidates
 from lit_vlr.confidence import ExplicitAbstention, NegativeEntropy, Reservation, SequenceProbability
 from lit_vlr.errors import UserError
-from lit_vlr.functional import is_abstention
+from lit_vlr.functional import aurc, is_abstention
 from lit_vlr.module import SelectiveVLM
 from lit_vlr.objectives import SFT
+from lit_vlr.thresholding import FitThreshold, threshold_at_risk
 from tests._tiny import batch, family
 
 DECLINES = "unanswerable"
@@ -37,14 +42,42 @@ def test_what_declines_is_an_abstention_whatever_the_threshold(made) -> None:
         found, usual = module.answer(rows), plain.answer(rows)
     said = [is_abstention(p.answer) for p in found]
     assert 0 < sum(said) < len(said)
-    assert [p.abstained for p in found] == said  # the threshold answers everything
-    assert not any(p.abstained for p in usual)
+    assert [p.abstained for p in found] == said == [p.declined for p in found]  # the threshold answers everything
+    assert not any(p.abstained or p.declined for p in usual)
     for one, other in zip(found, usual, strict=True):
         assert one.answer == other.answer
         assert one.confidence == (0.0 if is_abstention(one.answer) else other.confidence)
     module.threshold.fill_(0.4)
     with torch.no_grad():
         assert [p.abstained for p in module.answer(rows)] == [p.confidence < 0.4 for p in found]
+
+
+def test_a_threshold_is_fitted_on_answers_alone(made) -> None:
+    """What declines in words may be right, and is given under no threshold: it must not pay for wrong answers."""
+    rows = batch(made, 24)
+    module = SelectiveVLM(made, SFT(), max_new_tokens=4, confidence=ExplicitAbstention())
+    with torch.no_grad():
+        found = [replace(p, accuracy=float(p.declined or i % 4 > 0)) for i, p in enumerate(module.answer(rows))]
+    given = [p for p in found if not p.declined]
+    wrong = sum(p.accuracy == 0 for p in given) / len(given)
+    fit = FitThreshold(max_risk=wrong - 0.01)
+    trainer: Any = SimpleNamespace(sanity_checking=False)
+    fit.on_validation_batch_end(trainer, module, {"predictions": found}, rows, 0)
+    fit.on_validation_epoch_end(trainer, module)
+    threshold = threshold_at_risk(*torch.tensor([(p.confidence, p.accuracy) for p in given]).double().T, wrong - 0.01)
+    assert float(module.threshold) == pytest.approx(threshold)
+    assert threshold > min(p.confidence for p in given)
+
+
+def test_validation_takes_what_is_declined_for_no_answer(made) -> None:
+    rows = batch(made, 24)
+    module = SelectiveVLM(made, SFT(), max_new_tokens=4, confidence=ExplicitAbstention()).eval()
+    with torch.no_grad():
+        found = module.validation_step(rows, 0)["predictions"]
+    columns = torch.tensor([(p.confidence, p.accuracy, p.declined) for p in found]).double().T
+    expected = aurc(columns[0], columns[1], abstained=columns[2])
+    assert float(module.selective.compute()["val/selective/aurc"]) == pytest.approx(float(expected))
+    assert float(expected) > float(aurc(columns[0], columns[1]))
 
 
 def test_attacks_see_both_ways_of_abstaining(made) -> None:

@@ -17,6 +17,7 @@ from lit_vlr.study.settings import Arm
 from lit_vlr.study.table import Table, make_table, study_table
 from lit_vlr.study.words import answer
 from lit_vlr.study.write import as_csv, as_json, as_markdown
+from lit_vlr.types import Prediction
 from tests.oracles import study as oracle
 from tests.study._studies import rows, scored, write_cell
 
@@ -197,6 +198,27 @@ def test_cells_that_are_not_through_are_left_out(tmp_path: Path) -> None:
     assert [(row.arm, row.thresholds) for row in study_table(plan).rows] == [("sft", (0.5,))]
     with pytest.raises(UserError, match=r"Expected tested arms in .* but there are none"):
         study_table(replace(plan, root=tmp_path / "elsewhere"))
+
+
+def test_what_declines_in_words_earns_nothing_and_chooses_no_threshold(tmp_path: Path) -> None:
+    """Two answers, one wrong; two declined, which is what the annotators said, too.
+
+    For answers they would make a threshold of 0 worth (1 - 1 + 1 + 1)/4 at cost 1. Answers alone earn 0 together and
+    1/4 with the surest.
+    """
+
+    def made(prefix: str) -> list[Prediction]:
+        given = rows([0.9, 0.8, 0.0, 0.0], [1.0, 0.0, 1.0, 1.0], -1.0)
+        said = [replace(p, uid=f"{prefix}/{p.uid}") for p in given]
+        return [*said[:2], *(replace(p, abstained=True, declined=True) for p in said[2:])]
+
+    plan = finished(tmp_path, calibration=made("c"), test=made("t"))
+    (row,) = study_table(plan).rows
+    values = {name: interval.value for name, interval in row.metrics.items()}
+    assert values["effective_reliability@1"] == 0.25
+    assert values["oracle_reliability_gap@1"] == 0
+    assert values["coverage"] == 0.5
+    assert values["aurc"] == pytest.approx((0 + 1 / 2 + 2 / 3 + 3 / 4) / 4)
 
 
 def test_arms_can_be_compared_with_another_one_than_the_first(tmp_path: Path) -> None:

@@ -94,6 +94,30 @@ def test_answers_of_earlier_evaluations_can_be_calibrated_on(folder) -> None:
     assert (found.threshold, found.score) == (1.0, None)
 
 
+@pytest.mark.parametrize("method", [["--method", "empirical"], ["--starts", "3"]])
+def test_unanswerable_is_no_right_answer_to_choose_by(folder, capsys, method) -> None:
+    """A model that declines 600 of 1000 in words, rightly so, and is wrong about 15% of the others.
+
+    With the declined for answers everything could be given at a risk of 6%.
+    """
+    answers = [
+        replace(p, uid=f"a/{i}", confidence=0.5 + i / 1000, accuracy=float(i % 20 > 2))
+        for i, p in enumerate(predictions(400, soft=False))
+    ]
+    declined = [
+        replace(p, uid=f"d/{i}", confidence=0.0, accuracy=1.0, abstained=True, declined=True)
+        for i, p in enumerate(predictions(600))
+    ]
+    write(folder / "both.jsonl", [*answers, *declined])
+    write(folder / "answers.jsonl", answers)
+    given = ["--target-risk", "0.1", *method, "--calibrator", "platt"]
+    assert main(["calibrate", "--predictions", "both.jsonl", *given, "--out", "both.json"]) == 0
+    assert main(["calibrate", "--predictions", "answers.jsonl", *given, "--out", "answers.json"]) == 0
+    both, alone = read_threshold("both.json"), read_threshold("answers.json")
+    assert both.threshold == alone.threshold > 0
+    assert both.calibrator.to_dict() == alone.calibrator.to_dict()
+
+
 def test_a_test_set_is_remarked_upon(folder, capsys) -> None:
     write(folder / "test.jsonl", SOFT, set="test")
     assert main(["calibrate", "--predictions", "test.jsonl", "--method", "coverage", "--coverage", "1"]) == 0

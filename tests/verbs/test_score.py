@@ -9,10 +9,12 @@ import re
 import subprocess
 import sys
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
 
+import lit_vlr.functional
 from lit_vlr.cli import main
 from lit_vlr.functional import aurc, empirical_threshold, group_bootstrap, paired_difference
 from lit_vlr.scoring.selective import METRICS, answers_of, compare, score
@@ -250,6 +252,32 @@ def test_weights_are_repetition() -> None:
         expected = Weighted(repeated, np.ones((1, len(repeated.uids)), dtype=np.int64))
         for name, metric in METRICS.items():
             assert float(found[name][i]) == pytest.approx(float(metric(expected)), abs=1e-9, nan_ok=True), name
+
+
+def test_what_declines_in_words_is_given_last_and_under_no_threshold() -> None:
+    """The scores are those of the functional package with `abstained=`, under weights as under repetition."""
+    rows = [replace(p, abstained=p.abstained or i % 5 == 0, declined=i % 5 == 0) for i, p in enumerate(FIRST)]
+    answers = answers_of(rows, threshold=-math.inf)
+    assert answers.abstained.tolist() == [float(p.declined) for p in rows]
+    weights = np.random.default_rng(7).integers(0, 3, (4, len(rows)))
+    weighted = Weighted(answers, weights)
+    columns = {"confidence": answers.confidence, "correctness": answers.correctness, "abstained": answers.abstained}
+    names = ("aurc", "augrc", "auroc", "excess_aurc", "excess_augrc", "prediction_rejection_ratio", "brier_score")
+    functional = {
+        **{name: getattr(lit_vlr.functional, name) for name in names},
+        "aurc_geifman": partial(aurc, convention="geifman"),
+        "coverage_at_risk@0.1": partial(lit_vlr.functional.coverage_at_risk, max_risk=0.1),
+        "risk_at_coverage@0.5": partial(lit_vlr.functional.risk_at_coverage, coverage=0.5),
+        "expected_calibration_error": lit_vlr.functional.expected_calibration_error,
+        "adaptive_calibration_error": lit_vlr.functional.adaptive_calibration_error,
+    }
+    for name, of in functional.items():
+        for found, counts in zip(METRICS[name](weighted).tolist(), weights, strict=True):
+            repeated = {key: np.repeat(column, counts) for key, column in columns.items()}
+            assert found == pytest.approx(float(of(**repeated)), abs=1e-9, nan_ok=True), name
+    nothing = answers_of([replace(p, abstained=True, declined=True) for p in FIRST])
+    assert float(METRICS["aurc"](Weighted(nothing, weights))[0]) == 1
+    assert float(METRICS["coverage_at_risk@0.1"](Weighted(nothing, weights))[0]) == 0
 
 
 def test_the_bootstrap_is_the_one_of_the_functional_package() -> None:

@@ -8,8 +8,15 @@ from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+from torch import Tensor
 
-from lit_vlr.functional._validation import ArrayLike, check_confidence, check_number
+from lit_vlr.functional._validation import (
+    ArrayLike,
+    check_abstained,
+    check_confidence,
+    check_correctness,
+    check_number,
+)
 from lit_vlr.functional.operating_point import RISK_TOLERANCE
 from lit_vlr.functional.risk_coverage import risk_coverage_curve
 
@@ -26,7 +33,7 @@ class ThresholdChoice:
         method: how it was chosen.
         target: what was asked for: a risk, a cost or a coverage.
         delta: probability with which the guarantee may fail; None where there is none of this kind.
-        n: questions in the calibration split.
+        n: questions in the calibration split, those that the model declined in words included.
         answered: of these, how many the threshold answers.
         risk: mean loss of the answered ones; None where nothing is answered.
         bound: what is proven of the controlled risk: SGR's upper bound, the target of Learn-then-Test, the conformal
@@ -68,23 +75,28 @@ class ThresholdChoice:
         return "none: true of the calibration split itself"
 
 
+NOTHING_TO_ANSWER = "the model declined every calibration question in words"
+
+
 class Cuts(NamedTuple):
     """The K thresholds that tell calibration rows apart, strictest first; tied rows enter together.
 
     Attributes:
-        threshold: descending, never +inf, (K,).
-        answered: rows at or above it, (K,).
+        threshold: descending, never +inf, (K,); K = 0 where everything was declined in words.
+        answered: rows at or above it that were not declined, (K,).
         loss: sum of their losses, (K,).
+        n: all rows.
     """
 
     threshold: npt.NDArray[np.float64]
     answered: npt.NDArray[np.int64]
     loss: npt.NDArray[np.float64]
+    n: int
 
     @property
-    def n(self) -> int:
-        """All rows."""
-        return int(self.answered[-1])
+    def answerable(self) -> int:
+        """Rows that a threshold can answer: those that were not declined in words."""
+        return int(self.answered.max(initial=0))
 
     @property
     def spotless(self) -> npt.NDArray[np.bool_]:
@@ -111,16 +123,24 @@ class Cuts(NamedTuple):
         return ThresholdChoice(math.inf, method, target, delta, self.n, 0, None, None, reason)
 
 
-def cuts_of(confidence: ArrayLike, correctness: ArrayLike) -> Cuts:
-    """Check both columns and find the cuts.
+def cuts_of(confidence: ArrayLike, correctness: ArrayLike, abstained: ArrayLike | None = None) -> Cuts:
+    """Check the columns and find the cuts.
 
     Args:
         confidence: scores, higher is surer, ±inf allowed, (N,).
         correctness: soft accuracies in [0, 1], (N,).
+        abstained: 1 where the model declined in words, which no threshold answers, (N,); nowhere by default.
     """
-    curve = risk_coverage_curve(confidence, correctness)
-    answered = (curve.coverage * len(check_confidence(confidence))).round()
-    return Cuts(curve.threshold.numpy(), answered.long().numpy(), (curve.risk * answered).numpy())
+    curve = risk_coverage_curve(confidence, correctness, abstained=abstained)
+    n = len(check_confidence(confidence))
+    answered = (curve.coverage * n).round()
+    return Cuts(curve.threshold.numpy(), answered.long().numpy(), (curve.risk * answered).numpy(), n)
+
+
+def answered_correctness(correctness: ArrayLike, abstained: ArrayLike | None) -> Tensor:
+    """The checked accuracies of rows that were not declined in words."""
+    accuracy = check_correctness(correctness)
+    return accuracy if abstained is None else accuracy[check_abstained(abstained) == 0]
 
 
 def check_certifiable_risk(max_risk: float) -> float:

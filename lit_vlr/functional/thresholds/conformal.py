@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from lit_vlr.functional._validation import ArrayLike
 from lit_vlr.functional.operating_point import RISK_TOLERANCE
-from lit_vlr.functional.thresholds.choice import ThresholdChoice, check_certifiable_risk, cuts_of
+from lit_vlr.functional.thresholds.choice import (
+    NOTHING_TO_ANSWER,
+    ThresholdChoice,
+    check_certifiable_risk,
+    cuts_of,
+)
 
 
-def conformal_threshold(confidence: ArrayLike, correctness: ArrayLike, max_risk: float) -> ThresholdChoice:
+def conformal_threshold(
+    confidence: ArrayLike, correctness: ArrayLike, max_risk: float, *, abstained: ArrayLike | None = None
+) -> ThresholdChoice:
     r"""A threshold that keeps "answered and wrong" at most ``max_risk`` of *all* questions, in expectation.
 
     .. math:: t^* = \min \left\{t : \frac{\sum_i [s_i \ge t](1 - a_i) + 1}{n + 1} \le r\right\}, \qquad
@@ -21,6 +28,7 @@ def conformal_threshold(confidence: ArrayLike, correctness: ArrayLike, max_risk:
         confidence: scores, higher is surer, (n,).
         correctness: soft accuracies in [0, 1], (n,).
         max_risk: r in (0, 1].
+        abstained: 1 where the model declined in words: one of all questions, and never answered, (n,).
 
     Returns:
         The choice, with the conformal mean as its bound; +inf where not even the surest can be answered.
@@ -41,7 +49,9 @@ def conformal_threshold(confidence: ArrayLike, correctness: ArrayLike, max_risk:
         1.0
     """
     check_certifiable_risk(max_risk)
-    cuts = cuts_of(confidence, correctness)
+    cuts = cuts_of(confidence, correctness, abstained)
+    if not cuts.answerable:
+        return cuts.abstain(NOTHING_TO_ANSWER, "crc", max_risk)
     bound = (cuts.loss + 1) / (cuts.n + 1)
     allowed = (bound <= max_risk + RISK_TOLERANCE).nonzero()[0]
     if len(allowed):

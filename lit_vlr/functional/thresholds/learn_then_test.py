@@ -4,10 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+from torch import Tensor
 
-from lit_vlr.functional._validation import ArrayLike, check_correctness
+from lit_vlr.functional._validation import ArrayLike
 from lit_vlr.functional.thresholds.bounds import hoeffding_bentkus_p_value, minimum_without_error
-from lit_vlr.functional.thresholds.choice import Cuts, ThresholdChoice, check_certifiable_risk, check_delta, cuts_of
+from lit_vlr.functional.thresholds.choice import (
+    NOTHING_TO_ANSWER,
+    Cuts,
+    ThresholdChoice,
+    answered_correctness,
+    check_certifiable_risk,
+    check_delta,
+    cuts_of,
+)
 
 
 def learn_then_test_threshold(
@@ -18,6 +27,7 @@ def learn_then_test_threshold(
     *,
     starts: int = 1,
     binary: bool | None = None,
+    abstained: ArrayLike | None = None,
 ) -> ThresholdChoice:
     r"""A threshold whose risk is at most ``max_risk`` with probability 1 - delta; for accuracies in [0, 1].
 
@@ -41,6 +51,8 @@ def learn_then_test_threshold(
         delta: in (0, 1).
         starts: sequences, at least 1.
         binary: accuracies can only be 0 or 1, which gives sharper p-values; None looks whether all of them are.
+        abstained: 1 where the model declined in words, (N,); nowhere by default. What is promised is about answers, so
+            these rows prove nothing: N is without them.
 
     Returns:
         The choice; +inf where nothing can be proven.
@@ -63,8 +75,11 @@ def learn_then_test_threshold(
     check_delta(delta)
     if starts != int(starts) or starts < 1:
         raise ValueError(f"Expected `starts` of at least 1 but got {starts}; 1 is the plain fixed sequence")
-    cuts = cuts_of(confidence, correctness)
-    p_value = hoeffding_bentkus_p_value(cuts.loss, cuts.answered, max_risk, binary=_is_binary(correctness, binary))
+    cuts = cuts_of(confidence, correctness, abstained)
+    if not cuts.answerable:
+        return cuts.abstain(NOTHING_TO_ANSWER, "ltt", max_risk, delta)
+    binary_losses = _is_binary(answered_correctness(correctness, abstained), binary)
+    p_value = hoeffding_bentkus_p_value(cuts.loss, cuts.answered, max_risk, binary=binary_losses)
     level = delta / starts
     rejected = p_value <= level
     # Without any loss p is (1 - r)^n: rejected if n is large enough, and otherwise no evidence against going on.
@@ -79,7 +94,7 @@ def _starts(cuts: Cuts, starts: int) -> list[int]:
     """Cuts at which the sequences begin; they depend on counts alone, never on answers or on the target."""
     if starts == 1:
         return [0]
-    return [int(np.searchsorted(cuts.answered, cuts.n / 2**j)) for j in range(starts)]
+    return [int(np.searchsorted(cuts.answered, cuts.answerable / 2**j)) for j in range(starts)]
 
 
 def _walk(rejected: npt.NDArray[np.bool_], stops: npt.NDArray[np.bool_], start: int) -> int:
@@ -89,8 +104,7 @@ def _walk(rejected: npt.NDArray[np.bool_], stops: npt.NDArray[np.bool_], start: 
     return start + int(found[-1]) if len(found) else -1
 
 
-def _is_binary(correctness: ArrayLike, binary: bool | None) -> bool:
-    accuracy = check_correctness(correctness)
+def _is_binary(accuracy: Tensor, binary: bool | None) -> bool:
     is_binary = bool(((accuracy == 0) | (accuracy == 1)).all())
     if binary and not is_binary:
         raise ValueError("Expected `correctness` of 0 or 1 with `binary` but got soft accuracies; leave `binary` out")
@@ -104,7 +118,7 @@ def _reason(cuts: Cuts, p_value: npt.NDArray[np.float64], max_risk: float, delta
         f"needs at least {least} answered calibration questions without error for r={max_risk:g}, "
         f"delta={delta:g}{split}; has {cuts.n_spotless}"
     )
-    if cuts.n < least:
+    if cuts.answerable < least:
         return said
     first = int((cuts.answered >= least).argmax())
     risk = cuts.loss[first] / cuts.answered[first]

@@ -12,10 +12,12 @@ from lit_vlr.functional.operating_point import (
     check_coverage,
     check_max_risk,
 )
-from lit_vlr.functional.thresholds.choice import ThresholdChoice, cuts_of
+from lit_vlr.functional.thresholds.choice import NOTHING_TO_ANSWER, ThresholdChoice, cuts_of
 
 
-def empirical_threshold(confidence: ArrayLike, correctness: ArrayLike, max_risk: float) -> ThresholdChoice:
+def empirical_threshold(
+    confidence: ArrayLike, correctness: ArrayLike, max_risk: float, *, abstained: ArrayLike | None = None
+) -> ThresholdChoice:
     r"""The lowest threshold with at most ``max_risk`` on the calibration split.
 
     .. math:: t^* = \min \{t : \hat r(t) \le r\}
@@ -27,6 +29,7 @@ def empirical_threshold(confidence: ArrayLike, correctness: ArrayLike, max_risk:
         confidence: scores, higher is surer, (N,).
         correctness: soft accuracies in [0, 1], (N,).
         max_risk: r in [0, 1]; a risk above it by no more than 1e-7 (float32 rounding) still counts.
+        abstained: 1 where the model declined in words: no threshold answers it, (N,); nowhere by default.
 
     Returns:
         The choice; +inf where no threshold will do.
@@ -43,7 +46,9 @@ def empirical_threshold(confidence: ArrayLike, correctness: ArrayLike, max_risk:
         (0.8, 2)
     """
     check_max_risk(max_risk)
-    cuts = cuts_of(confidence, correctness)
+    cuts = cuts_of(confidence, correctness, abstained)
+    if not cuts.answerable:
+        return cuts.abstain(NOTHING_TO_ANSWER, "empirical", max_risk)
     risk = cuts.loss / cuts.answered
     allowed = (risk <= max_risk + RISK_TOLERANCE).nonzero()[0]
     if len(allowed):
@@ -52,13 +57,16 @@ def empirical_threshold(confidence: ArrayLike, correctness: ArrayLike, max_risk:
     return cuts.abstain(reason, "empirical", max_risk)
 
 
-def cost_threshold(confidence: ArrayLike, correctness: ArrayLike, cost: float) -> ThresholdChoice:
+def cost_threshold(
+    confidence: ArrayLike, correctness: ArrayLike, cost: float, *, abstained: ArrayLike | None = None
+) -> ThresholdChoice:
     """The threshold of :func:`~lit_vlr.functional.best_threshold`, as a choice.
 
     Args:
         confidence: scores, higher is surer, (N,).
         correctness: soft accuracies in [0, 1], (N,).
         cost: price of an answer with accuracy 0, not negative.
+        abstained: 1 where the model declined in words: no threshold answers it, (N,); nowhere by default.
 
     Returns:
         The choice; +inf where every threshold loses.
@@ -70,16 +78,20 @@ def cost_threshold(confidence: ArrayLike, correctness: ArrayLike, cost: float) -
         >>> cost_threshold([0.9, 0.6, 0.3], [1.0, 0.0, 1.0], cost=1.0).threshold
         0.3
     """
-    threshold = float(best_threshold(confidence, correctness, cost))
-    cuts = cuts_of(confidence, correctness)
+    threshold = float(best_threshold(confidence, correctness, cost, abstained=abstained))
+    cuts = cuts_of(confidence, correctness, abstained)
+    if not cuts.answerable:
+        return cuts.abstain(NOTHING_TO_ANSWER, "cost", cost)
     if threshold == math.inf:
         reason = f"at a cost of {cost:g} a wrong answer, every threshold loses on the calibration split"
         return cuts.abstain(reason, "cost", cost)
     return cuts.choose(int((cuts.threshold == threshold).nonzero()[0][0]), "cost", cost)
 
 
-def coverage_threshold(confidence: ArrayLike, correctness: ArrayLike, coverage: float) -> ThresholdChoice:
-    r"""The highest threshold that answers at least this share of the calibration split; there always is one.
+def coverage_threshold(
+    confidence: ArrayLike, correctness: ArrayLike, coverage: float, *, abstained: ArrayLike | None = None
+) -> ThresholdChoice:
+    r"""The highest threshold that answers at least this share of the calibration split.
 
     .. math:: t^* = \max \{t : c(t) \ge C\}
 
@@ -87,6 +99,10 @@ def coverage_threshold(confidence: ArrayLike, correctness: ArrayLike, coverage: 
         confidence: scores, higher is surer, (N,).
         correctness: soft accuracies in [0, 1], for the risk that is reported, (N,).
         coverage: C in (0, 1].
+        abstained: 1 where the model declined in words: no threshold answers it, (N,); nowhere by default.
+
+    Returns:
+        The choice; there always is one but where so much was declined that not even all the rest is enough: +inf.
 
     Raises:
         ValueError: for ``coverage`` outside (0, 1], or malformed columns.
@@ -99,6 +115,10 @@ def coverage_threshold(confidence: ArrayLike, correctness: ArrayLike, coverage: 
         0.75
     """
     check_coverage(coverage)
-    cuts = cuts_of(confidence, correctness)
+    cuts = cuts_of(confidence, correctness, abstained)
     enough = cuts.answered / cuts.n >= coverage - ROUNDING_TOLERANCE
+    if not enough.any():
+        declined = cuts.n - cuts.answerable
+        reason = f"the model declined {declined} of {cuts.n} calibration questions in words, which leaves too few"
+        return cuts.abstain(reason, "coverage", coverage)
     return cuts.choose(int(enough.argmax()), "coverage", coverage)

@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
-from lit_vlr.functional._validation import ArrayLike, check_correctness
+from lit_vlr.functional._validation import ArrayLike
 from lit_vlr.functional.thresholds.bounds import binomial_upper_bound, minimum_without_error
-from lit_vlr.functional.thresholds.choice import Cuts, ThresholdChoice, check_certifiable_risk, check_delta, cuts_of
+from lit_vlr.functional.thresholds.choice import (
+    NOTHING_TO_ANSWER,
+    Cuts,
+    ThresholdChoice,
+    answered_correctness,
+    check_certifiable_risk,
+    check_delta,
+    cuts_of,
+)
 
 
 def sgr_threshold(
-    confidence: ArrayLike, correctness: ArrayLike, max_risk: float, delta: float = 0.05
+    confidence: ArrayLike,
+    correctness: ArrayLike,
+    max_risk: float,
+    delta: float = 0.05,
+    *,
+    abstained: ArrayLike | None = None,
 ) -> ThresholdChoice:
     r"""A threshold whose risk is at most ``max_risk`` with probability 1 - delta; for answers that are right or wrong.
 
@@ -28,6 +41,8 @@ def sgr_threshold(
         correctness: 0 or 1, (m,).
         max_risk: in (0, 1].
         delta: in (0, 1).
+        abstained: 1 where the model declined in words, (m,); nowhere by default. What is promised is about answers, so
+            these rows prove nothing: the search is without them.
 
     Returns:
         The choice, with its bound; +inf where nothing can be proven.
@@ -46,9 +61,11 @@ def sgr_threshold(
     """
     check_certifiable_risk(max_risk)
     check_delta(delta)
-    cuts = cuts_of(confidence, correctness)
-    _check_binary(correctness)
-    steps = max(1, (cuts.n - 1).bit_length())  # ceil(log2 m), without the rounding of a logarithm
+    cuts = cuts_of(confidence, correctness, abstained)
+    _check_binary(correctness, abstained)
+    if not cuts.answerable:
+        return cuts.abstain(NOTHING_TO_ANSWER, "sgr", max_risk, delta)
+    steps = max(1, (cuts.answerable - 1).bit_length())  # ceil(log2 m), without the rounding of a logarithm
     passed: tuple[int, float] | None = None
     tried: list[int] = []
     low, high = 0, len(cuts.threshold) - 1
@@ -67,8 +84,8 @@ def sgr_threshold(
     return cuts.choose(passed[0], "sgr", max_risk, delta, passed[1])
 
 
-def _check_binary(correctness: ArrayLike) -> None:
-    accuracy = check_correctness(correctness)
+def _check_binary(correctness: ArrayLike, abstained: ArrayLike | None) -> None:
+    accuracy = answered_correctness(correctness, abstained)
     soft = accuracy[(accuracy != 0) & (accuracy != 1)]
     if len(soft):
         raise ValueError(

@@ -19,6 +19,7 @@ from lit_vlr.functional import (
     risk_at_coverage,
     sgr_threshold,
 )
+from lit_vlr.functional.thresholds.choice import NOTHING_TO_ANSWER
 from tests.oracles import thresholds as oracle
 
 QUICK = settings(max_examples=80, deadline=None)
@@ -43,6 +44,13 @@ EVERY = {
     "ltt3": lambda c, a, r: learn_then_test_threshold(c, a, r, 0.1, starts=3),
     "sgr": lambda c, a, r: sgr_threshold(c, a, r, 0.1),
     "crc": lambda c, a, r: conformal_threshold(c, a, r),
+}
+DECLINING = {
+    "empirical": lambda c, a, r, gone: empirical_threshold(c, a, r, abstained=gone),
+    "ltt": lambda c, a, r, gone: learn_then_test_threshold(c, a, r, 0.1, binary=True, abstained=gone),
+    "ltt3": lambda c, a, r, gone: learn_then_test_threshold(c, a, r, 0.1, starts=3, binary=True, abstained=gone),
+    "sgr": lambda c, a, r, gone: sgr_threshold(c, a, r, 0.1, abstained=gone),
+    "cost": lambda c, a, r, gone: cost_threshold(c, a, 10 * r, abstained=gone),
 }
 
 
@@ -245,3 +253,42 @@ def test_a_choice_cannot_be_changed():
 def test_wrong_arguments_are_refused(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize("method", ["empirical", "ltt", "ltt3", "sgr", "cost"])
+@QUICK
+@given(data=st.data())
+def test_what_is_declined_in_words_proves_nothing_about_answers(method, data):
+    """The choice is that of the other rows, however right "unanswerable" was; only the coverage is lower."""
+    rows = data.draw(BINARY)
+    declined = data.draw(st.lists(st.booleans(), min_size=len(rows), max_size=len(rows)))
+    kept = [row for row, gone in zip(rows, declined, strict=True) if not gone]
+    risk = data.draw(RISKS)
+    choice = DECLINING[method](*columns(rows), risk, declined)
+    if not kept:
+        assert (choice.threshold, choice.n, choice.reason) == (math.inf, len(rows), NOTHING_TO_ANSWER)
+        return
+    expected = DECLINING[method](*columns(kept), risk, None)
+    assert (choice.threshold, choice.answered, choice.bound) == (expected.threshold, expected.answered, expected.bound)
+    assert choice.n == len(rows)
+
+
+@QUICK
+@given(st.one_of(BINARY, SOFT), RISKS, st.data())
+def test_conformal_control_counts_what_is_declined_as_a_question(rows, risk, data):
+    declined = data.draw(st.lists(st.booleans(), min_size=len(rows), max_size=len(rows)))
+    choice = conformal_threshold(*columns(rows), risk, abstained=declined)
+    allowed = []
+    for level in sorted({c for (c, _), gone in zip(rows, declined, strict=True) if not gone}):
+        lost = math.fsum(1 - a for (c, a), gone in zip(rows, declined, strict=True) if c >= level and not gone)
+        if (lost + 1) / (len(rows) + 1) <= risk + 1e-9:
+            allowed.append(level)
+    assert comparable(choice.threshold) == min(allowed, default=None)
+
+
+def test_a_coverage_that_is_left_after_declining():
+    confidence, correctness, declined = [0.9, 0.8, 0.0, 0.0], [1.0, 0.0, 1.0, 1.0], [0, 0, 1, 1]
+    assert coverage_threshold(confidence, correctness, 0.5, abstained=declined).threshold == 0.8
+    choice = coverage_threshold(confidence, correctness, 0.75, abstained=declined)
+    assert (choice.threshold, choice.coverage) == (math.inf, 0)
+    assert "declined 2 of 4" in choice.reason
