@@ -25,6 +25,7 @@ from lit_vlr.errors import ConfigError, UserError
 from lit_vlr.module import SelectiveVLM
 from lit_vlr.printing import PrintAnswers
 from lit_vlr.recording import CALIBRATION
+from lit_vlr.start_from import StartFrom
 from lit_vlr.threshold_file import read_threshold
 from lit_vlr.thresholding import ApplyThreshold
 
@@ -58,6 +59,9 @@ class VLRCLI(LightningCLI):
         Not for `validate`, which fits the checkpoint's own.
         """
         parser = super()._prepare_subcommand_parser(klass, subcommand, **kwargs)
+        if subcommand == "fit":
+            said = "checkpoint of an earlier fit whose model this one starts from; to resume a fit give --ckpt_path"
+            parser.add_argument("--start_from", type=Path | None, default=None, help=said)
         if subcommand in ("test", "predict"):
             said = "file of `lit-vlr calibrate`, used instead of the checkpoint's threshold"
             parser.add_argument("--threshold", type=Path | None, default=None, help=said)
@@ -120,6 +124,8 @@ class VLRCLI(LightningCLI):
         trainer = super().instantiate_trainer(**kwargs)
         if file := self.config[self.config.subcommand].get("threshold"):
             trainer.callbacks.insert(0, ApplyThreshold(file))  # type: ignore[attr-defined]  # first: others record it
+        if start := self.config[self.config.subcommand].get("start_from"):
+            trainer.callbacks.insert(0, StartFrom(start))  # type: ignore[attr-defined]  # first: others look at weights
         if self.config.subcommand == "predict":
             trainer.callbacks.append(PrintAnswers())  # type: ignore[attr-defined]
         for callback in trainer.checkpoint_callbacks:

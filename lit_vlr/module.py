@@ -277,16 +277,27 @@ class SelectiveVLM(LightningModule):
         remembered = {f"objective.{name}" for name in self.objective.state_dict()}
         return trained | remembered | {"threshold"}
 
+    def model_names(self) -> set[str]:
+        """What is trained of the model itself: its adapters and projector, without those of a learned confidence."""
+        trained = {name for name, p in self.named_parameters() if p.requires_grad and name.startswith("family.")}
+        return {name for name in trained if self._tower_of(name) != "confidence"}
+
+    def base_dtype(self) -> str | None:
+        """What `auto` is here: the base that adapters are trained on is rounded to it before it is quantised.
+
+        None for a family that quantises nothing.
+        """
+        quantization = getattr(self.family, "quantization", None)
+        return None if quantization is None else str(quantization.dtype(self.device)).removeprefix("torch.")
+
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep only what was trained: a 4-bit base neither belongs in a checkpoint nor loads from one."""
         wanted = self._trained_names()
         checkpoint["state_dict"] = {k: v for k, v in checkpoint["state_dict"].items() if k in wanted}
         checkpoint["random_state"] = torch.get_rng_state()
         checkpoint["confidence"] = repr(self.confidence)
-        # What `auto` was here: the base that adapters were trained on is rounded to it before it is quantised.
-        quantization = getattr(self.family, "quantization", None)
-        if quantization is not None:
-            checkpoint["compute_dtype"] = str(quantization.dtype(self.device)).removeprefix("torch.")
+        if (dtype := self.base_dtype()) is not None:
+            checkpoint["compute_dtype"] = dtype
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Check, since Lightning no longer does, that the checkpoint is of this model.
