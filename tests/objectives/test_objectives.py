@@ -24,7 +24,7 @@ from lit_vlr.objectives import (
     SelfAdaptive,
 )
 from lit_vlr.objectives.rank_weighted import greedy_log_probability
-from tests.objectives._outputs import ABSTAINS, Tokens, output
+from tests.objectives._outputs import ABSTAINS, Pieces, Tokens, output
 from tests.oracles import abstain_losses as oracle
 
 LENGTHS = [1, 3, 2, 2]
@@ -281,6 +281,21 @@ def test_abstaining_begins_after_as_many_training_batches() -> None:
 def test_mistakes_are_named(make, error, message) -> None:
     with pytest.raises(error, match=message):
         make()
+
+
+@pytest.mark.parametrize("objective", [DeepGamblers, SelfAdaptive, IDK])
+def test_words_of_several_tokens_cannot_abstain(objective) -> None:
+    """ "uncooked" begins with the first token of "unanswerable": it would count as abstaining."""
+    named = objective.__name__
+    message = (
+        rf"`abstention` of {named} to be one token but 'unanswerable' is 3 tokens to Pieces.*"
+        rf"set `init_args\.abstention` of {named} to one of \['unknown', 'unsure'\]"
+    )
+    with pytest.raises(UserError, match=message):
+        objective().prepare(Pieces(), SequenceProbability())
+    one = objective(abstention="unknown")
+    one.prepare(Pieces(), SequenceProbability())
+    assert one.token == Pieces.words.index("unknown")
 
 
 def test_an_unprepared_objective_says_so() -> None:
