@@ -24,9 +24,11 @@ class TrainSelector(Objective):
     .. math:: \ell = \ell_\text{model} + \lambda\, \ell_\text{selector}
 
     Features are detached: the selector learns what the model shows anyway, and the model does not learn to please it.
-    So the model is trained exactly as without a selector, whatever :math:`\lambda` is, but for gradient clipping, which
-    looks at the norm of all gradients together. Accuracies are those of
-    `teacher_forced_accuracy`, so that nothing is generated while training.
+    So the model's gradient is that without a selector, whatever :math:`\lambda` is, and without dropout in the model
+    (``lora.dropout`` 0) it is trained exactly as without one. The selector's own dropout draws from the same random
+    stream: a model with dropout gets other masks from the second step on, of the same distribution. Gradient clipping
+    looks at the norm of all gradients together. Accuracies are those of `teacher_forced_accuracy`, so that nothing is
+    generated while training.
 
     Args:
         model: what the model itself is trained with; None is `SFT`.

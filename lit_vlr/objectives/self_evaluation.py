@@ -23,8 +23,9 @@ class SelfEvaluation(Objective):
     .. math:: \ell = \ell_\text{model} + \lambda\, \text{BCE}(p_\text{true}(\hat a), \text{accuracy}(\hat a))
 
     In every step the greedy answers :math:`\hat a` are generated, and asked about with the prompt of the confidence
-    `PTrue`, whose adapter alone learns from it: the model answers as if nobody judged it. Under adversarial training it
-    answers, and judges, attacked pictures.
+    `PTrue`, whose adapter alone learns from it: the model's gradient is that without a judge. With ``lora.dropout``
+    above 0 the judge's pass draws masks from the same random stream, so that the model's own are others from the second
+    step on. Under adversarial training it answers, and judges, attacked pictures.
 
     A step takes a generation and a second pass more.
 
