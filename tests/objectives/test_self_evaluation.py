@@ -13,14 +13,16 @@ from peft import PeftModel
 from transformers import AutoModelForImageTextToText
 
 from lit_vlr.candidates import answer_candidates
-from lit_vlr.confidence import PTrue, SequenceProbability
+from lit_vlr.confidence import ExplicitAbstention, PTrue, SequenceProbability
 from lit_vlr.confidence.normalized_probability import normalized_probability
 from lit_vlr.errors import UserError
 from lit_vlr.functional import vqa_accuracy
 from lit_vlr.models import Lora
 from lit_vlr.models.tiny import resolve
+from lit_vlr.module import SelectiveVLM
 from lit_vlr.objectives import SFT, RTuning, SelfEvaluation
 from lit_vlr.objectives.judging import teacher_forced_accuracy
+from lit_vlr.optim import Optimisation, build_optimizer
 from tests._answers import predictions, write
 from tests._tiny import batch, family
 from tests.objectives.test_selector import fit, module, trained
@@ -117,6 +119,18 @@ def test_answers_are_given_without_the_judge_and_nothing_is_left_changed(judged)
     assert {name: p.requires_grad for name, p in made.named_parameters()} == wanted
     with torch.no_grad():
         assert torch.equal(made(rows).answer_logits, before)
+
+
+@pytest.mark.parametrize("wrap", [lambda confidence: confidence, ExplicitAbstention])
+def test_the_judge_has_the_confidences_rate(wrap) -> None:
+    made = SelectiveVLM(family(), SelfEvaluation(), Optimisation(lr=2e-3, confidence_lr=5e-4), confidence=wrap(judge()))
+    made.configure_model()
+    trained = {name: p for name, p in made.named_parameters() if p.requires_grad}
+    groups = build_optimizer(trained, made.optimisation, 10, made._tower_of)["optimizer"].param_groups
+    rates = {id(p): group["initial_lr"] for group in groups for p in group["params"]}
+    found = {name: rates[id(p)] for name, p in trained.items()}
+    assert {rate for name, rate in found.items() if NAME in name} == {5e-4}
+    assert {rate for name, rate in found.items() if NAME not in name} == {2e-3}
 
 
 def test_it_travels_and_goes_on_bit_for_bit(tmp_path: Path) -> None:
