@@ -23,6 +23,8 @@ from lit_vlr.module import SelectiveVLM
 from lit_vlr.objectives import SFT, RTuning, SelfEvaluation
 from lit_vlr.objectives.judging import teacher_forced_accuracy
 from lit_vlr.optim import Optimisation, build_optimizer
+from lit_vlr.tasks import VQAAccuracy
+from lit_vlr.types import Task
 from tests._answers import predictions, write
 from tests._tiny import batch, family
 from tests.objectives.test_selector import fit, module, trained
@@ -84,6 +86,27 @@ def test_the_loss_is_that_of_p_true_on_what_is_generated(judged) -> None:
         right = float(vqa_accuracy(generated.texts[i], sample.answers, dialect="no_skip"))
         judged_loss = -right * math.log(true[i]) - (1 - right) * math.log(1 - true[i])
         assert losses[i] == pytest.approx(plain[i] + 2 * judged_loss, rel=1e-4)
+
+
+def test_answers_are_judged_at_the_length_that_they_are_given_in(judged, monkeypatch) -> None:
+    made, _, objective = judged
+    rows = batch(made, 6)
+    limits = [1, 2, 4, 6, 1, 4]
+    tasks = [None if limit == 4 else Task(VQAAccuracy(), max_new_tokens=limit) for limit in limits]
+    rows.samples = tuple(replace(sample, task=task) for sample, task in zip(rows.samples, tasks, strict=True))
+    asked: list[list[str]] = []
+    log_odds = PTrue.log_odds
+
+    def watched(self, answers, *rest):
+        asked.append(list(answers))
+        return log_odds(self, answers, *rest)
+
+    monkeypatch.setattr(PTrue, "log_odds", watched)
+    with torch.no_grad():
+        objective(made(rows), rows)
+        answers = SelectiveVLM(made, objective, max_new_tokens=4).answer(rows)
+    assert asked == [[prediction.answer for prediction in answers]]
+    assert len({len(made.answer_tokens(text)) for text in asked[0]}) > 2
 
 
 def test_the_judges_gradient_matches_finite_differences(judged) -> None:
