@@ -114,6 +114,12 @@ def test_mistakes_are_named(options, message) -> None:
         SelectiveNet(**options)
 
 
+def test_it_trains_the_selector_only_where_it_has_a_share() -> None:
+    assert SelectiveNet().trains(Selector(8))
+    assert not SelectiveNet(share=0.0).trains(Selector(8))
+    assert not SelectiveNet().trains(SequenceProbability())
+
+
 def test_it_needs_a_selector() -> None:
     with pytest.raises(UserError, match="`Selector` with the objective SelectiveNet but got SequenceProbability"):
         SelectiveNet().prepare(Sizes(), SequenceProbability())  # type: ignore[arg-type]

@@ -289,6 +289,28 @@ def test_a_selector_that_is_not_robust_learns_from_clean_rows_alone(asked) -> No
     assert (losses[True] > 0).all()
 
 
+def test_a_selector_that_is_not_robust_needs_clean_rows(asked) -> None:
+    made, rows = asked
+    selector = Selector(16)
+    selector.prepare(made)
+    objective = TrainSelector(train_model=False, robust=False)
+    objective.prepare(made, selector)
+    all_attacked = replace(rows, attacked=torch.ones(len(rows), dtype=torch.bool))
+    some = replace(rows, attacked=torch.arange(len(rows)) > 0)
+    with torch.no_grad():
+        output = made(rows)
+        for _ in range(4):
+            objective.eval()(output, all_attacked)  # an attacked validation is none of its business
+        objective.train()(output, all_attacked)
+        with pytest.raises(UserError, match=r"clean row for `robust: false` but all of the first 96 .* mode `mixed`"):
+            objective(output, all_attacked)
+        mixed = TrainSelector(train_model=False, robust=False)
+        mixed.prepare(made, selector)
+        mixed(output, some)
+        for _ in range(4):  # small batches of `mixed` may be attacked in all their rows
+            mixed(output, all_attacked)
+
+
 def test_adversarial_training_says_which_rows_it_attacked(tmp_path: Path) -> None:
     seen = []
 
