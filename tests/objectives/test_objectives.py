@@ -191,6 +191,24 @@ def test_entropy_is_that_of_a_distribution() -> None:
     assert EntropyRegularization(0.5)(replace(made, answer_logits=forbidden), batch).isfinite().all()
 
 
+def test_smoothed_labels_are_those_of_a_plain_loop() -> None:
+    made, batch = output(LENGTHS)
+    logits = made.answer_logits.clone().requires_grad_()
+    losses = smoothed(0.3)(replace(made, answer_logits=logits), batch)
+    (grad,) = torch.autograd.grad(losses.sum(), logits)
+
+    def smooth(p, label):
+        return -sum((0.7 * (v == label) + 0.3 / 7) * math.log(q) for v, q in enumerate(p))
+
+    expected = by_loop(made, lambda z, y: smooth(oracle.softmax(z), y), smooth)
+    assert losses.tolist() == pytest.approx(expected, rel=1e-5)
+    rows = made.answer_rows.tolist()
+    for i, (row, label) in enumerate(zip(rows, made.answer_labels.tolist(), strict=True)):
+        p = oracle.softmax(made.answer_logits[i].tolist())
+        slopes = [(q - 0.7 * (v == label) - 0.3 / 7) / rows.count(row) for v, q in enumerate(p)]
+        assert grad[i].tolist() == pytest.approx(slopes, abs=1e-6)
+
+
 @pytest.mark.parametrize(
     ("objective", "metric"), [(AURCObjective(**OF_CROSS_ENTROPY), aurc), (AUGRCObjective(**OF_CROSS_ENTROPY), augrc)]
 )

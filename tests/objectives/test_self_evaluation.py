@@ -220,6 +220,73 @@ def test_r_tuning_learns_from_true_answers_whether_it_would_have_known(tmp_path:
                 assert float(found[i]) == pytest.approx(plain[i] + 0.5 * said, rel=1e-4)
 
 
+def labelled(folder: Path, rows, weight: float) -> tuple[RTuning, list[float]]:
+    """R-Tuning with labels of a file."""
+    accuracies = [0.0, 1.0, 0.3, 0.6][: len(rows)]
+    made = predictions(len(rows))
+    labels = [replace(p, uid=u, accuracy=a) for p, u, a in zip(made, rows.uids, accuracies, strict=True)]
+    return RTuning(weight=weight, labels=write(folder / "labels.jsonl", labels)), accuracies
+
+
+def test_r_tunings_gradient_is_that_of_plain_passes_a_row(tmp_path: Path) -> None:
+    """An oracle from transformers' own logits: one row at a time, without padding, and formulas written out."""
+    made, confidence = family(bits=16), PTrue()
+    rows = batch(made, 4)
+    objective, accuracies = labelled(tmp_path, rows, 0.5)
+    objective.prepare(made, confidence)
+    weights = [p for n, p in made.named_parameters() if "lora_B" in n][:6]
+    losses = objective(made(rows), rows)
+    found = torch.autograd.grad(losses.sum(), weights)
+
+    def logits(ids: list[int], image: torch.Tensor) -> torch.Tensor:
+        return made.base(input_ids=torch.tensor([ids]), **made.pixel_inputs([image])).logits[0].double()
+
+    total = torch.zeros((), dtype=torch.float64)
+    for i, (sample, target) in enumerate(zip(rows.samples, rows.targets, strict=True)):
+        asked = confidence.ask(sample.question, target)
+        yes, no = made.option_tokens(asked, [confidence.right, confidence.wrong])
+        last = logits(made.encode(asked, rows.images[i]), rows.images[i])[-1].exp()
+        sure = last[yes] / (last[yes] + last[no])
+        judged = -accuracies[i] * sure.log() - (1 - accuracies[i]) * (1 - sure).log()
+        prompt, answer = rows.prompt_ids[i][rows.prompt_mask[i].bool()].tolist(), made.answer_tokens(target)
+        said = logits([*prompt, *answer], rows.images[i])[len(prompt) - 1 : -1].exp()
+        told = sum(-(p[token] / p.sum()).log() for p, token in zip(said, answer, strict=True)) / len(answer)
+        torch.testing.assert_close(losses[i].double(), told + 0.5 * judged, atol=1e-5, rtol=1e-4)
+        total = total + told + 0.5 * judged
+    for one, other in zip(found, torch.autograd.grad(total, weights), strict=True):
+        assert one.any()
+        torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-3)
+
+
+def test_r_tunings_gradient_matches_finite_differences(tmp_path: Path) -> None:
+    made = family(bits=16)
+    rows = batch(made, 4)
+    objective, _ = labelled(tmp_path, rows, 5.0)
+    objective.prepare(made, PTrue())
+    weight = next(p for n, p in made.named_parameters() if "language_model" in n and "lora_B" in n)
+    (grad,) = torch.autograd.grad(objective(made(rows), rows).sum(), weight)
+    place = divmod(int(grad.abs().argmax()), grad.shape[1])
+    values = []
+    with torch.no_grad():
+        for step in (1e-2, -1e-2):
+            weight[place] = step  # adapters begin at 0
+            values.append(float(objective(made(rows), rows).double().sum()))
+    assert float(grad[place]) == pytest.approx((values[0] - values[1]) / 2e-2, rel=0.05)
+
+
+def test_r_tuning_has_its_models_own_objective_as_its_limit(tmp_path: Path) -> None:
+    made = family(bits=16)
+    rows = batch(made, 4)
+    objective, _ = labelled(tmp_path, rows, 1e-9)
+    objective.prepare(made, PTrue())
+    weights = [p for n, p in made.named_parameters() if "lora_B" in n]
+    losses = [one(made(rows), rows) for one in (objective, SFT())]
+    torch.testing.assert_close(*losses, atol=1e-6, rtol=1e-6)
+    grads = [torch.autograd.grad(loss.sum(), weights) for loss in losses]
+    for one, other in zip(*grads, strict=True):
+        torch.testing.assert_close(one, other, atol=1e-6, rtol=1e-5)
+
+
 @pytest.mark.parametrize(
     ("objective", "confidence", "said"),
     [
