@@ -269,7 +269,8 @@ class SelectiveVLM(LightningModule):
         return build_optimizer(trained, self.optimisation, steps, self._tower_of)
 
     def _tower_of(self, parameter: str) -> str | None:
-        return "confidence" if parameter.startswith("confidence.") else self.family.tower_of(parameter)
+        own = parameter.startswith("confidence.") or self.confidence.scorer.trains_in_family(parameter)
+        return "confidence" if own else self.family.tower_of(parameter)
 
     def _trained_names(self) -> set[str]:
         """What a checkpoint holds: what is trained, the threshold, and what the objective has to remember."""

@@ -25,7 +25,7 @@ class Optimisation:
         lr: peak learning rate of the adapters.
         projector_lr: that of the projector; None takes ``lr``.
         vision_lr: that of the vision tower's adapters; None takes ``lr``.
-        confidence_lr: that of a learned confidence; None takes ``lr``.
+        confidence_lr: that of a learned confidence, an adapter of its own included; None takes ``lr``.
         weight_decay: decoupled decay; not applied to vectors (norms, biases).
         warmup: share of the steps that the rate grows over.
         final: the rate at the end, as a share of the peak.

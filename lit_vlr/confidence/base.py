@@ -54,6 +54,10 @@ class Confidence(nn.Module, ABC):
         """Whether it is noise until an objective has trained it."""
         return any(parameter.requires_grad for parameter in self.parameters())
 
+    def trains_in_family(self, parameter: str) -> bool:
+        """Whether a parameter of the model, by its name, is for this score alone; it has the confidence's rate."""
+        return False
+
     @abstractmethod
     def forward(self, generated: Generated, family: ModelFamily, batch: Batch, max_new_tokens: int) -> Tensor:
         """The confidence of each answer, (B,).

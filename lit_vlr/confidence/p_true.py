@@ -14,6 +14,7 @@ from lit_vlr.confidence.normalized_probability import normalized_probability
 from lit_vlr.errors import UserError
 from lit_vlr.functional._validation import check_number
 from lit_vlr.models.base import IMAGE, Generated, ModelFamily
+from lit_vlr.models.second_adapter import is_of_adapter
 from lit_vlr.types import Batch
 
 _PROMPT = """<image>
@@ -84,6 +85,10 @@ class PTrue(Confidence):
     def learns(self) -> bool:
         """An adapter of its own does; without one it can be taught and need not be."""
         return self.adapter is not None
+
+    def trains_in_family(self, parameter: str) -> bool:
+        """The parameters of an adapter of its own are."""
+        return self.adapter is not None and is_of_adapter(parameter, self.adapter)
 
     @torch.no_grad()
     def forward(self, generated: Generated, family: ModelFamily, batch: Batch, max_new_tokens: int) -> Tensor:

@@ -103,6 +103,11 @@ class ModelFamily(nn.Module, ABC):
     def answer_tokens(self, text: str) -> list[int]:
         """An answer as it is trained, end token included."""
 
+    @property
+    @abstractmethod
+    def ends(self) -> tuple[int, ...]:
+        """Every token that ends an answer, of a loaded model; the one that is trained on comes first."""
+
     @abstractmethod
     def answer_text(self, tokens: Sequence[int]) -> str:
         """Tokens of an answer as `generate` would write them."""

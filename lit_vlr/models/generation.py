@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -20,7 +20,7 @@ def generate_answers(
     inputs: Mapping[str, Any],
     max_new_tokens: int,
     watch: TokenStatistics,
-    end: int,
+    ends: Sequence[int],
 ) -> Generated:
     """Generate and read the answers off; what stands behind an end token counts nowhere.
 
@@ -30,24 +30,23 @@ def generate_answers(
         inputs: what ``generate`` takes, with left-padded ``input_ids`` (B, T').
         max_new_tokens: bound on the answer.
         watch: a fresh one; it chooses the tokens.
-        end: the token that ends a trained answer.
+        ends: every token that ends an answer, see `end_tokens`.
 
     Returns:
         Answers of the B rows.
     """
-    ends = _end_tokens(base, tokenizer, end)
     pad = ends[0] if tokenizer.pad_token_id is None else tokenizer.pad_token_id
     with evaluating(base):
         ids = base.generate(
             **inputs,
-            eos_token_id=ends,
+            eos_token_id=list(ends),
             do_sample=False,
             max_new_tokens=max_new_tokens,
             logits_processor=LogitsProcessorList([watch]),
             pad_token_id=pad,
         )
     new = ids[:, inputs["input_ids"].shape[1] :]
-    ended = torch.isin(new, torch.tensor(ends, device=new.device)).int()
+    ended = torch.isin(new, torch.tensor(list(ends), device=new.device)).int()
     mask = ended.cumsum(1) - ended == 0  # up to and with the end token
     tokens = new.masked_fill(~mask, pad)
     # On some devices transformers runs a step beyond the end before it notices.
@@ -79,11 +78,16 @@ def evaluating(model: nn.Module) -> Iterator[None]:
             module.training = training
 
 
-def _end_tokens(base: Any, tokenizer: Any, end: int) -> list[int]:  # noqa: ANN401
+def end_tokens(base: Any, tokenizer: Any, end: int) -> tuple[int, ...]:  # noqa: ANN401
     """Every token that ends an answer: the one that is trained on, and those that generation stops at.
 
     Chat models have several, and the tokenizer knows one of them.
+
+    Args:
+        base: a transformers model.
+        tokenizer: the model's.
+        end: the token that ends a trained answer.
     """
     stops = base.generation_config.eos_token_id
     listed = stops if isinstance(stops, list) else [] if stops is None else [stops]
-    return list(dict.fromkeys([end, tokenizer.eos_token_id, *listed]))
+    return tuple(dict.fromkeys([end, tokenizer.eos_token_id, *listed]))

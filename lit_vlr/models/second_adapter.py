@@ -63,6 +63,15 @@ def with_adapter(model: Any, name: str) -> Iterator[None]:  # noqa: ANN401
         _only(model, trained)
 
 
+def is_of_adapter(parameter: str, name: str) -> bool:
+    """Whether a parameter is one of an adapter's, by its name.
+
+    >>> is_of_adapter("q_proj.lora_A.judge.weight", "judge"), is_of_adapter("q_proj.lora_A.default.weight", "judge")
+    (True, False)
+    """
+    return f".{name}." in parameter
+
+
 def _only(model: PeftModel, trained: Sequence[torch.nn.Parameter]) -> None:
     wanted = set(trained)
     for parameter in model.parameters():
@@ -71,7 +80,7 @@ def _only(model: PeftModel, trained: Sequence[torch.nn.Parameter]) -> None:
 
 
 def _of(model: PeftModel, name: str) -> list[torch.nn.Parameter]:
-    return [parameter for key, parameter in model.named_parameters() if f".{name}." in key]
+    return [parameter for key, parameter in model.named_parameters() if is_of_adapter(key, name)]
 
 
 def _has(layer: BaseTunerLayer, name: str) -> bool:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from lit_vlr.confidence import Confidence
 from lit_vlr.errors import UserError
+from lit_vlr.models.abstention_token import abstention_token
 from lit_vlr.models.base import ModelFamily
 from lit_vlr.objectives.base import Objective, prepared
 from lit_vlr.objectives.tokens import mean_by_sample, token_cross_entropy
@@ -18,17 +19,18 @@ from lit_vlr.types import Batch, VLMOutput
 class AbstainingObjective(Objective):
     """Cross-entropy, but at an answer's first token a loss that lets the model abstain there instead.
 
-    Short answers are decided at their first token. What abstains is the first token of an answer in words, so that a
+    Short answers are decided at their first token. What abstains is an answer in words that are one token, so that a
     model which abstains says so, in words that every score understands (`is_abstention`), and needs no new token. Where
     the annotators themselves say it, it is an answer like any other and is learned by cross-entropy.
 
     Args:
-        abstention: the words.
+        abstention: the words; one token to the model. "unanswerable" is several to Qwen and LLaMA, "unknown" is one.
         after: training batches of plain cross-entropy first; both originals train so, since a model that knows nothing
             learns soonest to abstain from everything.
 
     Raises:
-        UserError: if the words are blank, or ``after`` is negative.
+        UserError: if the words are blank, or ``after`` is negative; when training starts, if the words are several
+            tokens.
     """
 
     seen: Tensor
@@ -45,8 +47,12 @@ class AbstainingObjective(Objective):
         self.register_buffer("seen", torch.zeros((), dtype=torch.int64))
 
     def prepare(self, family: ModelFamily, confidence: Confidence) -> None:
-        """Find the token that abstains."""
-        self.token = family.answer_tokens(self.abstention)[0]
+        """Find the token that abstains.
+
+        Raises:
+            UserError: if the words are not one token to this family.
+        """
+        self.token = abstention_token(family, self.abstention, type(self).__name__)
 
     @abstractmethod
     def first_loss(self, logits: Tensor, labels: Tensor, rows: Tensor, batch: Batch) -> Tensor:

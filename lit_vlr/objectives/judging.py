@@ -17,10 +17,14 @@ def teacher_forced_accuracy(output: VLMOutput, batch: Batch, family: ModelFamily
     """Soft accuracy of each row's greedy answer, (B,), float32 in [0, 1].
 
     The greedy answer follows the target until the likeliest token is another one. Where it never is, the answer is the
-    target. Where it ends there, the answer is what came before. Where it goes on with another token, the answer can
-    only be one of the annotators' if one of theirs begins so: then it is taken for the commonest of these, and
-    otherwise nobody said it. That is exact but for two cases: answers that begin alike and differ later, and an answer
-    that nobody spelled so but that normalisation makes equal to one that somebody did ("two" for "2").
+    target. Where it ends there, with any of the family's end tokens, the answer is what came before. Where it goes on
+    with another token, the answer can only be one of the annotators' if one of theirs begins so: then it is taken for
+    the commonest of these, and otherwise nobody said it and it counts as wrong.
+
+    By VQA accuracy that is exact but for two cases: answers that begin alike and differ later, and an answer that
+    nobody spelled so but that normalisation makes equal to one that somebody did ("two" for "2"). Other metrics (ANLS,
+    relaxed accuracy, options named by their text) give credit to what nobody said: there it is exact where the answer
+    follows the target or ends within it, and elsewhere, but for answers that begin alike, a lower bound.
 
     Args:
         output: of a teacher-forced pass over the batch.
@@ -35,9 +39,9 @@ def teacher_forced_accuracy(output: VLMOutput, batch: Batch, family: ModelFamily
     for row, token, label in zip(rows, likeliest, labels, strict=True):
         said[row].append(token)
         target[row].append(label)
-    accuracies = []
+    accuracies, ends = [], family.ends
     for i, sample in enumerate(batch.samples):
-        text = _answer(said[i], target[i], batch.targets[i], sample.answers, family)
+        text = _answer(said[i], target[i], batch.targets[i], sample.answers, family, ends)
         accuracies.append(0.0 if text is None else worth(text, sample, dialect))
     return torch.tensor(accuracies, device=output.answer_logits.device)
 
@@ -46,7 +50,9 @@ def expected_accuracy(family: ModelFamily, batch: Batch, dialect: VQADialect) ->
     """Soft accuracy to be expected of an answer that is drawn from the model, (B,), with gradients.
 
     The sum over the annotators' distinct answers of their probability, end token included, times what they are worth.
-    Every other answer is worth nothing, but for one that normalisation makes equal to one of theirs.
+    By VQA accuracy every other answer is worth nothing, but for one that normalisation makes equal to one of theirs, or
+    that ends with an end token that is not trained on: so it is exact up to these. By metrics that give credit to what
+    nobody said (ANLS, relaxed accuracy, options named by their text) it is a lower bound.
     """
     worths: list[dict[tuple[int, ...], float]] = []  # by tokens: two spellings may be one answer to the model
     for sample, target in zip(batch.samples, batch.targets, strict=True):
@@ -66,14 +72,19 @@ def worth(text: str, sample: Sample, dialect: VQADialect) -> float:
 
 
 def _answer(
-    said: Sequence[int], target: Sequence[int], target_text: str, answers: Sequence[str], family: ModelFamily
+    said: Sequence[int],
+    target: Sequence[int],
+    target_text: str,
+    answers: Sequence[str],
+    family: ModelFamily,
+    ends: Sequence[int],
 ) -> str | None:
     """The greedy answer, or the annotators' answer that it begins like; None if there is no such answer."""
     parts = next((i for i, (token, label) in enumerate(zip(said, target, strict=True)) if token != label), None)
     if parts is None:
         return target_text
     begun = [*target[:parts], said[parts]]
-    if said[parts] == target[-1]:  # the end token: what came before is the whole answer
+    if said[parts] in ends:  # what came before is the whole answer
         return family.answer_text(begun[:-1])
     likely = [answer for answer in answers if family.answer_tokens(answer)[: len(begun)] == begun]
     return max(likely, key=likely.count) if likely else None

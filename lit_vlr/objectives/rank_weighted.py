@@ -38,8 +38,8 @@ class RankWeighted(Objective):
 
     .. math:: r_i = 1 - \sum_a p(a \mid x_i)\, \text{accuracy}(a)
 
-    summed over the annotators' distinct answers, for every other answer is worth nothing: so it is exact, up to answers
-    that normalisation makes equal to one of these, has no sampling noise, and is differentiable. It takes a second pass
+    summed over the annotators' distinct answers, for by VQA accuracy every other answer is worth nothing: so it is
+    exact, up to what `expected_accuracy` says, has no sampling noise, and is differentiable. It takes a second pass
     with all these answers behind one prompt. Where p is near 0 so is its gradient: a model has to be trained by
     cross-entropy first, and to be held by it.
 

@@ -33,7 +33,7 @@ class SelectiveNet(Objective):
     Args:
         coverage: c, in (0, 1].
         penalty: :math:`\lambda`, not negative.
-        share: :math:`\alpha`, in [0, 1]; 0 is `SFT`, and leaves the selector untrained.
+        share: :math:`\alpha`, in [0, 1]; 0 is `SFT`, and leaves the selector untrained: a fit refuses it.
 
     Raises:
         ValueError: if a number is out of range.
@@ -62,8 +62,8 @@ class SelectiveNet(Objective):
         self._selector = (scorer,)
 
     def trains(self, confidence: Confidence) -> bool:
-        """The selector is one half of it."""
-        return isinstance(confidence.scorer, Selector)
+        """The selector is one half of it, where that half has a share."""
+        return self.share > 0 and isinstance(confidence.scorer, Selector)
 
     def forward(self, output: VLMOutput, batch: Batch) -> Tensor:
         """The loss of each sample, (B,)."""

@@ -17,6 +17,9 @@ from lit_vlr.objectives.peer_labels import PeerLabels, answer_accuracy
 from lit_vlr.objectives.sft import SFT
 from lit_vlr.types import Batch, VLMOutput
 
+MOST_ATTACKED = 64
+"""Training rows without a clean one before a selector that learns from clean rows alone is refused."""
+
 
 class TrainSelector(Objective):
     r"""A model's own objective, plus the cross-entropy of the selector against the accuracy of the greedy answer.
@@ -24,9 +27,11 @@ class TrainSelector(Objective):
     .. math:: \ell = \ell_\text{model} + \lambda\, \ell_\text{selector}
 
     Features are detached: the selector learns what the model shows anyway, and the model does not learn to please it.
-    So the model is trained exactly as without a selector, whatever :math:`\lambda` is, but for gradient clipping, which
-    looks at the norm of all gradients together. Accuracies are those of
-    `teacher_forced_accuracy`, so that nothing is generated while training.
+    So the model's gradient is that without a selector, whatever :math:`\lambda` is, and without dropout in the model
+    (``lora.dropout`` 0) it is trained exactly as without one. The selector's own dropout draws from the same random
+    stream: a model with dropout gets other masks from the second step on, of the same distribution. Gradient clipping
+    looks at the norm of all gradients together. Accuracies are those of `teacher_forced_accuracy`, so that nothing is
+    generated while training.
 
     Args:
         model: what the model itself is trained with; None is `SFT`.
@@ -39,12 +44,12 @@ class TrainSelector(Objective):
             used without them: a file that is gone is missed in training only.
         robust: under adversarial training the selector sees the same pictures as the model, attacked ones included, and
             learns to doubt those too ("robust selector"). False trains it on the rows that are clean: of mode
-            ``mixed``, for where every row is attacked none is left.
+            ``mixed``, for where every row is attacked none is left, and training is refused.
 
     Raises:
         ValueError: if the weight is out of range.
         UserError: if the labels cannot be used; when training starts, if the confidence is no `Selector`; and in
-            training, if there are no labels, or a question has none.
+            training, if there are no labels, a question has none, or every row is attacked and ``robust`` is False.
 
     Reference:
         Whitehead et al., "Reliable Visual Question Answering: Abstain Rather Than Answer Incorrectly", ECCV 2022,
@@ -69,6 +74,7 @@ class TrainSelector(Objective):
         self.dialect: VQADialect = dialect
         self.labels = None if labels is None else PeerLabels(Path(labels))
         self.robust = robust
+        self._attacked: int | None = 0  # training rows so far, all of them attacked; None once one was clean
         # In a tuple, so that torch does not take them for parts of the objective: each is saved once, where it belongs.
         self._prepared: tuple[ModelFamily, Selector] | None = None
 
@@ -92,6 +98,27 @@ class TrainSelector(Objective):
         family, selector = prepared(self._prepared)
         accuracy = answer_accuracy(self.labels, self.training, output, batch, family, self.dialect)
         loss = self.weight * selector_loss(selector.logits(output, len(batch)), accuracy)
-        if not self.robust and batch.attacked is not None:
-            loss = loss * ~batch.attacked
+        if not self.robust:
+            self._expect_clean(batch)
+            loss = loss if batch.attacked is None else loss * ~batch.attacked
         return loss + self.model(output, batch) if self.train_model else loss
+
+    def _expect_clean(self, batch: Batch) -> None:
+        """Refuse to train on where nothing is left to learn from.
+
+        A small batch of mode ``mixed`` may be attacked in all its rows, so several of them are looked at.
+
+        Raises:
+            UserError: if training begins with `MOST_ATTACKED` attacked rows, and none is clean.
+        """
+        if not self.training or self._attacked is None:
+            return
+        if batch.attacked is None or not batch.attacked.all():
+            self._attacked = None
+            return
+        self._attacked += len(batch)
+        if self._attacked >= MOST_ATTACKED:
+            raise UserError(
+                f"Expected a clean row for `robust: false` but all of the first {self._attacked} rows of training are "
+                "attacked, and the selector learns from none; attack in mode `mixed`, or set `robust: true`"
+            )

@@ -14,6 +14,7 @@ from lit_vlr.models.generation import evaluating
 from lit_vlr.objectives.base import Objective, prepared
 from lit_vlr.objectives.judging import worth
 from lit_vlr.objectives.sft import SFT
+from lit_vlr.tasks import answer_limits
 from lit_vlr.types import Batch, VLMOutput
 
 
@@ -23,15 +24,17 @@ class SelfEvaluation(Objective):
     .. math:: \ell = \ell_\text{model} + \lambda\, \text{BCE}(p_\text{true}(\hat a), \text{accuracy}(\hat a))
 
     In every step the greedy answers :math:`\hat a` are generated, and asked about with the prompt of the confidence
-    `PTrue`, whose adapter alone learns from it: the model answers as if nobody judged it. Under adversarial training it
-    answers, and judges, attacked pictures.
+    `PTrue`, whose adapter alone learns from it: the model's gradient is that without a judge. With ``lora.dropout``
+    above 0 the judge's pass draws masks from the same random stream, so that the model's own are others from the second
+    step on. Under adversarial training it answers, and judges, attacked pictures.
 
     A step takes a generation and a second pass more.
 
     Args:
         model: what the model itself is trained with; None is `SFT`.
         weight: :math:`\lambda`, above 0.
-        max_new_tokens: bound on the answers that are judged.
+        max_new_tokens: bound on the answers that are judged, where the sample's task does not bring its own. It should
+            be the module's own (``model.max_new_tokens``), so that what is judged is what will be said.
         dialect: of VQA accuracy.
 
     Raises:
@@ -78,8 +81,11 @@ class SelfEvaluation(Objective):
     def forward(self, output: VLMOutput, batch: Batch) -> Tensor:
         """The loss of each sample, (B,)."""
         family, confidence = prepared(self._prepared)
+        limits = answer_limits(batch.samples, self.max_new_tokens)
         with evaluating(family):
-            texts = family.generate(batch, self.max_new_tokens).texts
+            generated = family.generate(batch, max(limits))
+        # What is generated with a lower bound is the beginning; behind an end token there is padding, which is no text.
+        texts = [family.answer_text(row[:limit]) for row, limit in zip(generated.tokens.tolist(), limits, strict=True)]
         right = [worth(text, sample, self.dialect) for text, sample in zip(texts, batch.samples, strict=True)]
         odds = confidence.log_odds(texts, family, batch)
         judged = F.binary_cross_entropy_with_logits(odds, odds.new_tensor(right), reduction="none")

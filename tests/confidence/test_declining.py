@@ -13,10 +13,13 @@ from lit_vlr.candidates import answer_candidates
 from lit_vlr.confidence import ExplicitAbstention, NegativeEntropy, Reservation, SequenceProbability
 from lit_vlr.errors import UserError
 from lit_vlr.functional import aurc, is_abstention
+from lit_vlr.models import Llava, Quantization
 from lit_vlr.module import SelectiveVLM
 from lit_vlr.objectives import SFT
 from lit_vlr.thresholding import FitThreshold, threshold_at_risk
 from tests._tiny import batch, family
+from tests.models._checkpoints import save
+from tests.objectives._outputs import Pieces
 
 DECLINES = "unanswerable"
 
@@ -106,6 +109,17 @@ def test_reservation_is_what_is_not_on_the_token_that_abstains(made) -> None:
     assert ((0 <= found) & (found <= 1)).all()
     scores = answer_candidates(made, Reservation(), rows, 4, "no_skip", 0.5).score(rows.images)
     torch.testing.assert_close(scores.amax(1).exp(), found, atol=1e-6, rtol=1e-5)
+
+
+def test_reservation_on_words_of_several_tokens_is_refused_before_anything_is_loaded(tmp_path) -> None:
+    with pytest.raises(UserError, match=r"of Reservation to be one token but 'unanswerable' is 3 tokens .*'unknown'"):
+        Reservation().check(Pieces())
+    Reservation("unknown").check(Pieces())
+    with pytest.raises(UserError, match=r"`abstention` of Reservation to be one token but ' ' is 0 tokens"):
+        Reservation(" ").check(Pieces())
+    spelled = Llava(str(save("Llava", tmp_path)), Quantization(bits=16), None)  # its tokens are bytes
+    with pytest.raises(UserError, match=r"is 13 tokens to Llava .* to another word; none of the phrases"):
+        SelectiveVLM(spelled, SFT(), confidence=ExplicitAbstention(Reservation()))
 
 
 def test_a_score_of_another_range_is_refused() -> None:

@@ -123,9 +123,11 @@ def test_every_end_token_ends_an_answer_and_nothing_behind_it_counts() -> None:
     made = family(bits=16, lora=None).eval()
     rows = batch(made, 8)
     before = made.generate(rows, 6)
+    assert made.ends == (made.end,)
     # Let the second token of the first answer be another end token, as chat models have.
     second = int(before.tokens[0, 1])
     made.base.generation_config.eos_token_id = [made.tokenizer.eos_token_id, second]
+    assert made.ends == (made.end, second)
     after = made.generate(rows, 6)
     assert after.token_mask[0].sum() == 2
     for statistic in (after.token_log_probs, after.token_entropy, after.token_margin):

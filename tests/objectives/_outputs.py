@@ -19,6 +19,20 @@ class Tokens:
         return [ABSTAINS, 0]
 
 
+class Pieces:
+    """A vocabulary like Qwen's and LLaMA's, in which "unanswerable" and "uncooked" begin alike."""
+
+    words = ("</s>", "un", "answer", "able", "cooked", "unknown", "unsure")
+
+    def answer_tokens(self, text: str) -> list[int]:
+        cut = {"unanswerable": ["un", "answer", "able"], "uncooked": ["un", "cooked"], "": []}
+        pieces = cut.get(text.strip(), [text] if text in self.words else ["un", "able"])
+        return [*map(self.words.index, pieces), 0]
+
+    def describe(self) -> str:
+        return "Pieces"
+
+
 def output(
     lengths: Sequence[int], vocabulary: int = 7, seed: int = 0, labels: Sequence[int] | None = None
 ) -> tuple[VLMOutput, Batch]:

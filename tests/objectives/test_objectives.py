@@ -24,7 +24,7 @@ from lit_vlr.objectives import (
     SelfAdaptive,
 )
 from lit_vlr.objectives.rank_weighted import greedy_log_probability
-from tests.objectives._outputs import ABSTAINS, Tokens, output
+from tests.objectives._outputs import ABSTAINS, Pieces, Tokens, output
 from tests.oracles import abstain_losses as oracle
 
 LENGTHS = [1, 3, 2, 2]
@@ -191,6 +191,24 @@ def test_entropy_is_that_of_a_distribution() -> None:
     assert EntropyRegularization(0.5)(replace(made, answer_logits=forbidden), batch).isfinite().all()
 
 
+def test_smoothed_labels_are_those_of_a_plain_loop() -> None:
+    made, batch = output(LENGTHS)
+    logits = made.answer_logits.clone().requires_grad_()
+    losses = smoothed(0.3)(replace(made, answer_logits=logits), batch)
+    (grad,) = torch.autograd.grad(losses.sum(), logits)
+
+    def smooth(p, label):
+        return -sum((0.7 * (v == label) + 0.3 / 7) * math.log(q) for v, q in enumerate(p))
+
+    expected = by_loop(made, lambda z, y: smooth(oracle.softmax(z), y), smooth)
+    assert losses.tolist() == pytest.approx(expected, rel=1e-5)
+    rows = made.answer_rows.tolist()
+    for i, (row, label) in enumerate(zip(rows, made.answer_labels.tolist(), strict=True)):
+        p = oracle.softmax(made.answer_logits[i].tolist())
+        slopes = [(q - 0.7 * (v == label) - 0.3 / 7) / rows.count(row) for v, q in enumerate(p)]
+        assert grad[i].tolist() == pytest.approx(slopes, abs=1e-6)
+
+
 @pytest.mark.parametrize(
     ("objective", "metric"), [(AURCObjective(**OF_CROSS_ENTROPY), aurc), (AUGRCObjective(**OF_CROSS_ENTROPY), augrc)]
 )
@@ -281,6 +299,21 @@ def test_abstaining_begins_after_as_many_training_batches() -> None:
 def test_mistakes_are_named(make, error, message) -> None:
     with pytest.raises(error, match=message):
         make()
+
+
+@pytest.mark.parametrize("objective", [DeepGamblers, SelfAdaptive, IDK])
+def test_words_of_several_tokens_cannot_abstain(objective) -> None:
+    """ "uncooked" begins with the first token of "unanswerable": it would count as abstaining."""
+    named = objective.__name__
+    message = (
+        rf"`abstention` of {named} to be one token but 'unanswerable' is 3 tokens to Pieces.*"
+        rf"set `init_args\.abstention` of {named} to one of \['unknown', 'unsure'\]"
+    )
+    with pytest.raises(UserError, match=message):
+        objective().prepare(Pieces(), SequenceProbability())
+    one = objective(abstention="unknown")
+    one.prepare(Pieces(), SequenceProbability())
+    assert one.token == Pieces.words.index("unknown")
 
 
 def test_an_unprepared_objective_says_so() -> None:

@@ -56,12 +56,22 @@ def test_the_mean_is_the_papers_loss(options) -> None:
 
 def test_its_limits_are_cross_entropy() -> None:
     passed, batch = made()
+    passed.answer_logits.requires_grad_()
     expected = SFT()(passed, batch)
-    torch.testing.assert_close(prepared(share=0.0)[0](passed, batch), expected)
+    none = prepared(share=0.0)[0](passed, batch)
+    torch.testing.assert_close(none, expected)
     objective, selector = prepared(penalty=0.0)
     with torch.no_grad():  # every question selected alike
         selector.judge[-1].weight.zero_()
-    torch.testing.assert_close(objective(passed, batch).mean(), expected.mean())
+    alike = objective(passed, batch)
+    torch.testing.assert_close(alike.mean(), expected.mean())
+    grads = [
+        torch.autograd.grad(losses.mean(), passed.answer_logits, retain_graph=True)[0]
+        for losses in (expected, none, alike)
+    ]
+    assert grads[0].any()
+    for grad in grads[1:]:
+        torch.testing.assert_close(grad, grads[0], atol=1e-7, rtol=1e-5)
 
 
 def test_gradients_match_finite_differences() -> None:
@@ -112,6 +122,12 @@ def test_two_processes_have_the_gradient_of_one(tmp_path) -> None:
 def test_mistakes_are_named(options, message) -> None:
     with pytest.raises(ValueError, match=message):
         SelectiveNet(**options)
+
+
+def test_it_trains_the_selector_only_where_it_has_a_share() -> None:
+    assert SelectiveNet().trains(Selector(8))
+    assert not SelectiveNet(share=0.0).trains(Selector(8))
+    assert not SelectiveNet().trains(SequenceProbability())
 
 
 def test_it_needs_a_selector() -> None:

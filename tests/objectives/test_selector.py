@@ -26,7 +26,7 @@ from lit_vlr_callbacks import AdversarialTraining
 from lit_vlr_callbacks.attacks import PGD
 from lit_vlr_callbacks.perturbations import Linf
 from tests._answers import predictions, write
-from tests._tiny import family
+from tests._tiny import batch, family
 from tests.oracles.abstain_losses import softmax
 
 HALF = (0.5, 0.5, 0.5)
@@ -66,6 +66,30 @@ def test_the_model_is_trained_as_without_a_selector(tmp_path: Path) -> None:
     expected = trained(plain, "family")
     assert expected
     assert all(torch.equal(value, expected[name]) for name, value in trained(selective, "family").items())
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.5])
+def test_the_models_gradient_is_that_without_a_selector_and_only_later_masks_are_others(dropout: float) -> None:
+    made = family(bits=16, lora=Lora(r=4, dropout=dropout)).train()
+    rows, selector = batch(made, 4), Selector(16, dropout=0.1)
+    selector.prepare(made)
+    objective = TrainSelector(weight=3.0)
+    objective.prepare(made, selector)
+    with torch.no_grad():
+        for name, parameter in made.named_parameters():
+            if "lora_B" in name:  # zeros, behind which no mask would be seen
+                parameter.normal_(0, 0.1)
+    weights = [p for p in made.parameters() if p.requires_grad]
+    grads, following = [], []
+    for trained in (SFT(), objective):
+        torch.manual_seed(0)
+        loss = trained(made(rows), rows).mean()
+        grads.append(torch.autograd.grad(loss, weights, allow_unused=True))
+        following.append(made(rows).answer_logits)
+    assert any(grad is not None and bool(grad.any()) for grad in grads[0])
+    for plain, along in zip(*grads, strict=True):
+        assert (plain is None and along is None) or torch.equal(plain, along)
+    assert torch.equal(*following) == (dropout == 0)  # the selector's dropout draws from the same stream
 
 
 def test_a_selector_can_be_trained_afterwards(tmp_path: Path) -> None:
@@ -263,6 +287,28 @@ def test_a_selector_that_is_not_robust_learns_from_clean_rows_alone(asked) -> No
             torch.testing.assert_close(objective(output, rows), losses[True])  # nobody attacked
     assert torch.equal(losses[False], losses[True] * ~attacked)
     assert (losses[True] > 0).all()
+
+
+def test_a_selector_that_is_not_robust_needs_clean_rows(asked) -> None:
+    made, rows = asked
+    selector = Selector(16)
+    selector.prepare(made)
+    objective = TrainSelector(train_model=False, robust=False)
+    objective.prepare(made, selector)
+    all_attacked = replace(rows, attacked=torch.ones(len(rows), dtype=torch.bool))
+    some = replace(rows, attacked=torch.arange(len(rows)) > 0)
+    with torch.no_grad():
+        output = made(rows)
+        for _ in range(4):
+            objective.eval()(output, all_attacked)  # an attacked validation is none of its business
+        objective.train()(output, all_attacked)
+        with pytest.raises(UserError, match=r"clean row for `robust: false` but all of the first 96 .* mode `mixed`"):
+            objective(output, all_attacked)
+        mixed = TrainSelector(train_model=False, robust=False)
+        mixed.prepare(made, selector)
+        mixed(output, some)
+        for _ in range(4):  # small batches of `mixed` may be attacked in all their rows
+            mixed(output, all_attacked)
 
 
 def test_adversarial_training_says_which_rows_it_attacked(tmp_path: Path) -> None:

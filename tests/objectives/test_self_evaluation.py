@@ -13,14 +13,18 @@ from peft import PeftModel
 from transformers import AutoModelForImageTextToText
 
 from lit_vlr.candidates import answer_candidates
-from lit_vlr.confidence import PTrue, SequenceProbability
+from lit_vlr.confidence import ExplicitAbstention, PTrue, SequenceProbability
 from lit_vlr.confidence.normalized_probability import normalized_probability
 from lit_vlr.errors import UserError
 from lit_vlr.functional import vqa_accuracy
 from lit_vlr.models import Lora
 from lit_vlr.models.tiny import resolve
+from lit_vlr.module import SelectiveVLM
 from lit_vlr.objectives import SFT, RTuning, SelfEvaluation
 from lit_vlr.objectives.judging import teacher_forced_accuracy
+from lit_vlr.optim import Optimisation, build_optimizer
+from lit_vlr.tasks import VQAAccuracy
+from lit_vlr.types import Task
 from tests._answers import predictions, write
 from tests._tiny import batch, family
 from tests.objectives.test_selector import fit, module, trained
@@ -84,6 +88,27 @@ def test_the_loss_is_that_of_p_true_on_what_is_generated(judged) -> None:
         assert losses[i] == pytest.approx(plain[i] + 2 * judged_loss, rel=1e-4)
 
 
+def test_answers_are_judged_at_the_length_that_they_are_given_in(judged, monkeypatch) -> None:
+    made, _, objective = judged
+    rows = batch(made, 6)
+    limits = [1, 2, 4, 6, 1, 4]
+    tasks = [None if limit == 4 else Task(VQAAccuracy(), max_new_tokens=limit) for limit in limits]
+    rows.samples = tuple(replace(sample, task=task) for sample, task in zip(rows.samples, tasks, strict=True))
+    asked: list[list[str]] = []
+    log_odds = PTrue.log_odds
+
+    def watched(self, answers, *rest):
+        asked.append(list(answers))
+        return log_odds(self, answers, *rest)
+
+    monkeypatch.setattr(PTrue, "log_odds", watched)
+    with torch.no_grad():
+        objective(made(rows), rows)
+        answers = SelectiveVLM(made, objective, max_new_tokens=4).answer(rows)
+    assert asked == [[prediction.answer for prediction in answers]]
+    assert len({len(made.answer_tokens(text)) for text in asked[0]}) > 2
+
+
 def test_the_judges_gradient_matches_finite_differences(judged) -> None:
     made, _, objective = judged
     rows = batch(made, 4)
@@ -117,6 +142,18 @@ def test_answers_are_given_without_the_judge_and_nothing_is_left_changed(judged)
     assert {name: p.requires_grad for name, p in made.named_parameters()} == wanted
     with torch.no_grad():
         assert torch.equal(made(rows).answer_logits, before)
+
+
+@pytest.mark.parametrize("wrap", [lambda confidence: confidence, ExplicitAbstention])
+def test_the_judge_has_the_confidences_rate(wrap) -> None:
+    made = SelectiveVLM(family(), SelfEvaluation(), Optimisation(lr=2e-3, confidence_lr=5e-4), confidence=wrap(judge()))
+    made.configure_model()
+    trained = {name: p for name, p in made.named_parameters() if p.requires_grad}
+    groups = build_optimizer(trained, made.optimisation, 10, made._tower_of)["optimizer"].param_groups
+    rates = {id(p): group["initial_lr"] for group in groups for p in group["params"]}
+    found = {name: rates[id(p)] for name, p in trained.items()}
+    assert {rate for name, rate in found.items() if NAME in name} == {5e-4}
+    assert {rate for name, rate in found.items() if NAME not in name} == {2e-3}
 
 
 def test_it_travels_and_goes_on_bit_for_bit(tmp_path: Path) -> None:
@@ -181,6 +218,73 @@ def test_r_tuning_learns_from_true_answers_whether_it_would_have_known(tmp_path:
             for i in range(6):
                 said = -wanted[i] * math.log(sure[i]) - (1 - wanted[i]) * math.log(1 - sure[i])
                 assert float(found[i]) == pytest.approx(plain[i] + 0.5 * said, rel=1e-4)
+
+
+def labelled(folder: Path, rows, weight: float) -> tuple[RTuning, list[float]]:
+    """R-Tuning with labels of a file."""
+    accuracies = [0.0, 1.0, 0.3, 0.6][: len(rows)]
+    made = predictions(len(rows))
+    labels = [replace(p, uid=u, accuracy=a) for p, u, a in zip(made, rows.uids, accuracies, strict=True)]
+    return RTuning(weight=weight, labels=write(folder / "labels.jsonl", labels)), accuracies
+
+
+def test_r_tunings_gradient_is_that_of_plain_passes_a_row(tmp_path: Path) -> None:
+    """An oracle from transformers' own logits: one row at a time, without padding, and formulas written out."""
+    made, confidence = family(bits=16), PTrue()
+    rows = batch(made, 4)
+    objective, accuracies = labelled(tmp_path, rows, 0.5)
+    objective.prepare(made, confidence)
+    weights = [p for n, p in made.named_parameters() if "lora_B" in n][:6]
+    losses = objective(made(rows), rows)
+    found = torch.autograd.grad(losses.sum(), weights)
+
+    def logits(ids: list[int], image: torch.Tensor) -> torch.Tensor:
+        return made.base(input_ids=torch.tensor([ids]), **made.pixel_inputs([image])).logits[0].double()
+
+    total = torch.zeros((), dtype=torch.float64)
+    for i, (sample, target) in enumerate(zip(rows.samples, rows.targets, strict=True)):
+        asked = confidence.ask(sample.question, target)
+        yes, no = made.option_tokens(asked, [confidence.right, confidence.wrong])
+        last = logits(made.encode(asked, rows.images[i]), rows.images[i])[-1].exp()
+        sure = last[yes] / (last[yes] + last[no])
+        judged = -accuracies[i] * sure.log() - (1 - accuracies[i]) * (1 - sure).log()
+        prompt, answer = rows.prompt_ids[i][rows.prompt_mask[i].bool()].tolist(), made.answer_tokens(target)
+        said = logits([*prompt, *answer], rows.images[i])[len(prompt) - 1 : -1].exp()
+        told = sum(-(p[token] / p.sum()).log() for p, token in zip(said, answer, strict=True)) / len(answer)
+        torch.testing.assert_close(losses[i].double(), told + 0.5 * judged, atol=1e-5, rtol=1e-4)
+        total = total + told + 0.5 * judged
+    for one, other in zip(found, torch.autograd.grad(total, weights), strict=True):
+        assert one.any()
+        torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-3)
+
+
+def test_r_tunings_gradient_matches_finite_differences(tmp_path: Path) -> None:
+    made = family(bits=16)
+    rows = batch(made, 4)
+    objective, _ = labelled(tmp_path, rows, 5.0)
+    objective.prepare(made, PTrue())
+    weight = next(p for n, p in made.named_parameters() if "language_model" in n and "lora_B" in n)
+    (grad,) = torch.autograd.grad(objective(made(rows), rows).sum(), weight)
+    place = divmod(int(grad.abs().argmax()), grad.shape[1])
+    values = []
+    with torch.no_grad():
+        for step in (1e-2, -1e-2):
+            weight[place] = step  # adapters begin at 0
+            values.append(float(objective(made(rows), rows).double().sum()))
+    assert float(grad[place]) == pytest.approx((values[0] - values[1]) / 2e-2, rel=0.05)
+
+
+def test_r_tuning_has_its_models_own_objective_as_its_limit(tmp_path: Path) -> None:
+    made = family(bits=16)
+    rows = batch(made, 4)
+    objective, _ = labelled(tmp_path, rows, 1e-9)
+    objective.prepare(made, PTrue())
+    weights = [p for n, p in made.named_parameters() if "lora_B" in n]
+    losses = [one(made(rows), rows) for one in (objective, SFT())]
+    torch.testing.assert_close(*losses, atol=1e-6, rtol=1e-6)
+    grads = [torch.autograd.grad(loss.sum(), weights) for loss in losses]
+    for one, other in zip(*grads, strict=True):
+        torch.testing.assert_close(one, other, atol=1e-6, rtol=1e-5)
 
 
 @pytest.mark.parametrize(

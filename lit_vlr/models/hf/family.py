@@ -12,7 +12,7 @@ from torch import Tensor
 
 from lit_vlr.errors import UserError
 from lit_vlr.models.base import Generated
-from lit_vlr.models.generation import generate_answers
+from lit_vlr.models.generation import end_tokens, generate_answers
 from lit_vlr.models.hf.answers import packed_log_probs, row_log_probs
 from lit_vlr.models.hf.features import ImageFeatures
 from lit_vlr.models.hf.layout import Layout
@@ -85,6 +85,11 @@ class TransformersFamily(Layout):
     def base(self) -> Any:  # noqa: ANN401
         """The transformers model, adapters injected."""
         return base_of(self.model)
+
+    @property
+    def ends(self) -> tuple[int, ...]:
+        """The token that answers are trained to end with, and those that generation stops at."""
+        return end_tokens(self.base, self.tokenizer, self.end)
 
     def encode_images(self, images: Tensor | Sequence[Tensor]) -> ImageFeatures:
         """Features of canvases in [0, 1], differentiable to every pixel; hand them to several questions."""
@@ -205,7 +210,7 @@ class TransformersFamily(Layout):
     ) -> Generated:
         self._check_placeholders(ids, features)
         inputs = {"input_ids": ids, "attention_mask": mask, **features.inputs(), **self.text_inputs(ids, features)}
-        return generate_answers(self.base, self.tokenizer, inputs, max_new_tokens, watch, self.end)
+        return generate_answers(self.base, self.tokenizer, inputs, max_new_tokens, watch, self.ends)
 
     def answer_log_probs(self, batch: Batch, answers: Sequence[Sequence[Sequence[int]]]) -> Tensor:
         """One pass; with prompt and picture once a row and the answers packed behind them where attention allows."""
