@@ -128,13 +128,15 @@ class SelectivePredictor:
         return [SelectivePrediction.of(prediction, self.threshold) for prediction in self.module.answer(batch)]
 
 
-def load_module(checkpoint: Path, device: str = "cpu", as_trained: bool = False) -> SelectiveVLM:
+def load_module(checkpoint: Path, device: str = "cpu") -> SelectiveVLM:
     """A module with its trained weights and threshold, ready to answer.
+
+    The base is held in the dtype that it was trained in, also where ``compute_dtype: auto`` means another on this
+    device: rounded otherwise before it is quantised, it would be another base.
 
     Args:
         checkpoint: a file of <run>/checkpoints.
-        device: where to.
-        as_trained: hold the base in the dtype that it was trained in, also where ``compute_dtype: auto`` means another.
+        device: where it is loaded, quantised and run.
 
     Raises:
         CheckpointError: if the file is missing, damaged, or was not made through the command line.
@@ -147,10 +149,12 @@ def load_module(checkpoint: Path, device: str = "cpu", as_trained: bool = False)
             "Python; build the module as it was built then and load the weights into it"
         )
     changed = {}
-    if as_trained and "compute_dtype" in found:
+    if "compute_dtype" in found:
         changed["family"] = deepcopy(settings["family"])
         changed["family"]["init_args"]["quantization"]["compute_dtype"] = found["compute_dtype"]
-    with warnings.catch_warnings():
+    # A module that is made elsewhere and moved afterwards would load and quantise its base elsewhere: `configure_model`
+    # asks the module where it is. A Trainer makes its modules within such a context, too.
+    with warnings.catch_warnings(), torch.device(device):
         # Eight thousand characters of names: the frozen base. `check_adapter_state` has checked everything else.
         warnings.filterwarnings("ignore", message="Found keys that are in the model state dict but not in the check")
         return SelectiveVLM.load_from_checkpoint(checkpoint, map_location=device, weights_only=True, **changed).eval()

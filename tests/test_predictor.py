@@ -1,0 +1,60 @@
+"""The predictor in Python: which base it loads, and where."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from lit_vlr.cli import main
+from lit_vlr.models import Llava, Quantization
+from lit_vlr.models.merging import dequantized
+from lit_vlr.predictor import SelectivePredictor
+from tests._tiny import SHORT, arguments
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of a fit on the command line, as if `compute_dtype: auto` had been a GPU's."""
+    run = tmp_path_factory.mktemp("run")
+    assert main(arguments("fit", run, *SHORT, "--trainer.callbacks=null")) == 0
+    content = torch.load(next(run.rglob("*.ckpt")), weights_only=True)
+    assert content["hyper_parameters"]["family"]["init_args"]["quantization"]["compute_dtype"] == "auto"
+    torch.save(content | {"compute_dtype": "bfloat16"}, run / "gpu.ckpt")
+    return run / "gpu.ckpt"
+
+
+def test_what_was_trained_on_a_gpu_is_asked_on_the_base_that_it_was_trained_on(checkpoint: Path) -> None:
+    def weights(made: Any) -> torch.Tensor:
+        layer = made.base.model.language_model.layers[0].mlp.up_proj
+        return dequantized(getattr(layer, "base_layer", layer))
+
+    def expected(dtype: Any) -> torch.Tensor:
+        made = Llava("tiny-llava", Quantization(compute_dtype=dtype), None)
+        made.load(torch.device("cpu"))
+        return weights(made)
+
+    def found(path: Path) -> torch.Tensor:
+        return weights(SelectivePredictor.from_checkpoint(path, device="cpu").module.family)
+
+    assert torch.equal(found(checkpoint), expected("bfloat16"))
+    assert not torch.equal(found(checkpoint), expected("float32"))
+    content = torch.load(checkpoint, weights_only=True)
+    del content["compute_dtype"]  # of before it was recorded: what `auto` means here
+    torch.save(content, checkpoint.with_name("older.ckpt"))
+    assert torch.equal(found(checkpoint.with_name("older.ckpt")), expected("float32"))
+
+
+def test_the_base_is_loaded_where_it_will_run(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # No GPU is needed: the meta device stands in for it, and nothing is loaded.
+    class StopError(Exception):
+        pass
+
+    def stop(_family: Llava, device: torch.device) -> None:
+        raise StopError(f"{device}, tensors on {torch.empty(1).device}")
+
+    monkeypatch.setattr(Llava, "load", stop)
+    with pytest.raises(StopError, match="^meta, tensors on meta$"):
+        SelectivePredictor.from_checkpoint(checkpoint, device="meta")
