@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 
 from lit_vlr.checkpoints import read_checkpoint
-from lit_vlr.data.images import load_image
+from lit_vlr.data.images import load_image, pixels_of
 from lit_vlr.errors import CheckpointError, UserError
 from lit_vlr.functional.operating_point import check_threshold
 from lit_vlr.module import SelectiveVLM
@@ -24,7 +24,7 @@ from lit_vlr.thresholding import apply_threshold
 from lit_vlr.types import Prediction, Sample
 
 Picture: TypeAlias = str | Path | np.ndarray | Image.Image
-"""A file (JPEG, PNG, WEBP), an array (H, W, 3) of uint8, or a Pillow image."""
+"""A file (JPEG, PNG, WEBP), an array (H, W, 3) of uint8, or a Pillow image, which is read as its file would be."""
 
 
 @dataclass(frozen=True)
@@ -165,7 +165,7 @@ def sample_of(image: Picture, question: str) -> Sample:
 
     Raises:
         UserError: if the question is empty.
-        ImageError: if there is no such file.
+        ImageError: if the picture cannot be read.
     """
     if not question.strip():
         raise UserError("Expected a question but it is empty")
@@ -174,7 +174,7 @@ def sample_of(image: Picture, question: str) -> Sample:
         load_image(image)  # names what is wrong with it
         uid = hashlib.sha256(image.read_bytes()).hexdigest()
         return Sample(uid=uid, image=image, image_id=uid, question=question)
-    pixels = np.asarray(image.convert("RGB")) if isinstance(image, Image.Image) else image
+    pixels = pixels_of(image, "the Pillow image") if isinstance(image, Image.Image) else image
     load_image(pixels)
     uid = hashlib.sha256(str(pixels.shape).encode() + np.ascontiguousarray(pixels).tobytes()).hexdigest()
     return Sample(uid=uid, image=pixels, image_id=uid, question=question)

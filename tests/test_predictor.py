@@ -1,17 +1,21 @@
-"""The predictor in Python: which base it loads, and where."""
+"""The predictor in Python: which base it loads, and where; how it reads pictures."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from lit_vlr.cli import main
+from lit_vlr.data.images import load_image
+from lit_vlr.errors import ImageError
 from lit_vlr.models import Llava, Quantization
 from lit_vlr.models.merging import dequantized
-from lit_vlr.predictor import SelectivePredictor
+from lit_vlr.predictor import SelectivePredictor, sample_of
 from tests._tiny import SHORT, arguments
 
 
@@ -58,3 +62,27 @@ def test_the_base_is_loaded_where_it_will_run(checkpoint: Path, monkeypatch: pyt
     monkeypatch.setattr(Llava, "load", stop)
     with pytest.raises(StopError, match="^meta, tensors on meta$"):
         SelectivePredictor.from_checkpoint(checkpoint, device="meta")
+
+
+def test_a_pillow_image_is_read_as_its_file_is(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned
+    halves = np.zeros((4, 8, 3), np.uint8)
+    halves[:, :4] = 255
+    Image.fromarray(halves).save(tmp_path / "turned.png", exif=exif)
+    Image.new("RGBA", (4, 4), (255, 0, 0, 0)).save(tmp_path / "transparent.png")
+    Image.fromarray(halves).convert("P").save(tmp_path / "palette.png")
+    for path in tmp_path.iterdir():
+        expected = load_image(sample_of(path, "What?").image)
+        assert torch.equal(load_image(sample_of(Image.open(path), "What?").image), expected), path.name
+
+
+def test_a_pillow_image_is_refused_as_its_file_is(tmp_path: Path) -> None:
+    Image.fromarray(np.full((4, 4), 3000, np.uint16)).save(tmp_path / "deep.png")
+    with pytest.raises(ImageError, match="Expected 8 bits a channel but the Pillow image has mode I;16"):
+        sample_of(Image.open(tmp_path / "deep.png"), "What?")
+    Image.fromarray(np.zeros((64, 64, 3), np.uint8)).save(tmp_path / "cut.png")
+    whole = (tmp_path / "cut.png").read_bytes()
+    (tmp_path / "cut.png").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(ImageError, match="Expected a whole picture but the Pillow image cannot be read"):
+        sample_of(Image.open(tmp_path / "cut.png"), "What?")
