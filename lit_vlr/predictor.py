@@ -31,11 +31,14 @@ Picture: TypeAlias = str | Path | np.ndarray | Image.Image
 class SelectivePrediction:
     """One answer, or none.
 
+    There is none where the confidence is below the threshold, and where the model declines in words and its confidence
+    takes that for abstaining (`ExplicitAbstention`), whatever the threshold.
+
     Attributes:
         answer: what the model says; None where it abstains.
         confidence: how sure it is; higher is surer.
-        threshold: what it abstains below; -inf answers everything, +inf nothing.
-        withheld: what it would have said; None where it answers.
+        threshold: what it abstains below; -inf withholds nothing that is an answer, +inf everything.
+        withheld: what it would have said, or the words that it declines in; None where it answers.
         expected_accuracy: what a calibrator makes of the confidence, in [0, 1]; None without one.
     """
 

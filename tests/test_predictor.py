@@ -1,4 +1,4 @@
-"""The predictor in Python: which base it loads, and where; how it reads pictures."""
+"""The predictor in Python: which base it loads, and where; how it reads pictures; what `ask` says of it."""
 
 from __future__ import annotations
 
@@ -10,12 +10,15 @@ import pytest
 import torch
 from PIL import Image
 
+import lit_vlr.ask
+from lit_vlr.ask import ask
 from lit_vlr.cli import main
 from lit_vlr.data.images import load_image
 from lit_vlr.errors import ImageError
 from lit_vlr.models import Llava, Quantization
 from lit_vlr.models.merging import dequantized
-from lit_vlr.predictor import SelectivePredictor, sample_of
+from lit_vlr.predictor import SelectivePrediction, SelectivePredictor, sample_of
+from lit_vlr.types import Prediction
 from tests._tiny import SHORT, arguments
 
 
@@ -86,3 +89,32 @@ def test_a_pillow_image_is_refused_as_its_file_is(tmp_path: Path) -> None:
     (tmp_path / "cut.png").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(ImageError, match="Expected a whole picture but the Pillow image cannot be read"):
         sample_of(Image.open(tmp_path / "cut.png"), "What?")
+
+
+@pytest.mark.parametrize(
+    ("confidence", "abstained", "threshold", "expected"),
+    [
+        (0.0, True, float("-inf"), "(abstains in words: 'unanswerable' at confidence 0.000, threshold -inf)"),
+        (0.3, True, 0.5, "(abstains: confidence 0.300 is below the threshold 0.500)"),
+        (0.3, True, float("inf"), "(abstains: confidence 0.300 is below the threshold inf)"),
+        (0.8, False, 0.5, "unanswerable  (confidence 0.800, threshold 0.500)"),
+    ],
+)
+def test_ask_says_why_it_abstains(
+    confidence: float,
+    abstained: bool,
+    threshold: float,
+    expected: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Stub:
+        applied = ""
+
+        def __call__(self, *_asked: object) -> SelectivePrediction:
+            prediction = Prediction("u", "i", "What?", "unanswerable", confidence, abstained, None)
+            return SelectivePrediction.of(prediction, threshold)
+
+    Image.new("RGB", (4, 4)).save(tmp_path / "picture.png")
+    monkeypatch.setattr(lit_vlr.ask.SelectivePredictor, "from_checkpoint", lambda *_given: Stub())
+    assert ask(tmp_path / "none.ckpt", tmp_path / "picture.png", "What?") == expected
