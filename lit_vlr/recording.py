@@ -17,6 +17,8 @@ from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
 
 from lit_vlr.attack_check import checked
+from lit_vlr.data.splits import ImageKey, image_key
+from lit_vlr.errors import UserError
 from lit_vlr.module import SelectiveVLM
 from lit_vlr.predictions import PredictionWriter
 from lit_vlr.realisability import Realisability, read_again
@@ -122,11 +124,22 @@ class RecordPredictions(Recorder):
 class RecordShuffledPredictions(Recorder):
     """Answer the first test set's questions on each other's pictures: what a blind model would score.
 
-    Written as ``<set>_shuffled``. Each row of a batch gets the picture of the row before it.
+    Written as ``<set>_shuffled``. Each row of a batch gets the picture of the nearest row before it, the last row being
+    before the first, that has another picture. Where all rows have the same one, as in a batch of one row, they get the
+    last other picture of the batches before.
+
+    Raises:
+        UserError: during the test, if there has been no other picture yet.
     """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._seen: dict[ImageKey, Tensor] = {}
+        """The last two pictures, the later one last: one of them is another than that of any batch to come."""
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Open the file."""
+        self._seen = {}
         self.open(trainer, pl_module, f"{test_names(trainer)[0]}_shuffled")
 
     def on_test_batch_end(
@@ -142,12 +155,37 @@ class RecordShuffledPredictions(Recorder):
         if dataloader_idx:
             return
         assert isinstance(pl_module, SelectiveVLM)
-        images = batch.images
-        shuffled = images.roll(1, 0) if isinstance(images, Tensor) else [images[-1], *images[:-1]]
-        answers = pl_module.answer(batch.with_images(shuffled))
+        answers = pl_module.answer(batch.with_images(self.shuffled(batch)))
         name = f"{test_names(trainer)[0]}_shuffled"
         pl_module.log_answers(name, answers)
         self.write(name, answers)
+
+    def shuffled(self, batch: Batch) -> Tensor | list[Tensor]:
+        """For each row another picture than its own, in the form of ``batch.images``.
+
+        Raises:
+            UserError: if there is none, neither here nor in the batches before.
+        """
+        keys = [image_key(sample) for sample in batch.samples]
+        given = []
+        for row, key in enumerate(keys):
+            before = [other for other in (row - step for step in range(1, len(keys))) if keys[other] != key]
+            if before:
+                given.append(batch.images[before[0]])
+                continue
+            kept = [image for other, image in self._seen.items() if other != key]
+            if not kept:
+                raise UserError(
+                    f"Expected another picture for {batch.uids[row]} in the blind control but all rows so far show "
+                    f"{key[1]!r}; raise `batch_size`"
+                )
+            given.append(kept[-1])
+        for key, image in zip(keys, batch.images, strict=True):
+            self._seen.pop(key, None)  # or it would keep its earlier place
+            self._seen[key] = image
+        self._seen = {key: image.clone() for key, image in list(self._seen.items())[-2:]}  # not two whole batches
+        same = all(image.shape == given[0].shape for image in given)
+        return torch.stack(given) if isinstance(batch.images, Tensor) and same else given
 
 
 class RecordAttackedPredictions(Recorder):
