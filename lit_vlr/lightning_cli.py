@@ -24,7 +24,7 @@ from lit_vlr.checkpoints import read_checkpoint
 from lit_vlr.errors import ConfigError, UserError
 from lit_vlr.module import SelectiveVLM
 from lit_vlr.printing import PrintAnswers
-from lit_vlr.recording import CALIBRATION
+from lit_vlr.recording import CALIBRATION, ForgetEarlierTests
 from lit_vlr.threshold_file import read_threshold
 from lit_vlr.thresholding import ApplyThreshold
 
@@ -120,6 +120,8 @@ class VLRCLI(LightningCLI):
         trainer = super().instantiate_trainer(**kwargs)
         if file := self.config[self.config.subcommand].get("threshold"):
             trainer.callbacks.insert(0, ApplyThreshold(file))  # type: ignore[attr-defined]  # first: others record it
+        if self.config.subcommand == "test":
+            trainer.callbacks.append(ForgetEarlierTests(Path(trainer.default_root_dir)))  # type: ignore[attr-defined]
         if self.config.subcommand == "predict":
             trainer.callbacks.append(PrintAnswers())  # type: ignore[attr-defined]
         for callback in trainer.checkpoint_callbacks:

@@ -20,7 +20,7 @@ from lit_vlr.attack_check import checked
 from lit_vlr.data.splits import ImageKey, image_key
 from lit_vlr.errors import UserError
 from lit_vlr.module import SelectiveVLM
-from lit_vlr.predictions import PredictionWriter
+from lit_vlr.predictions import PredictionWriter, manifest_path
 from lit_vlr.realisability import Realisability, read_again
 from lit_vlr.thresholding import ApplyThreshold
 from lit_vlr.types import Batch, Prediction
@@ -71,6 +71,41 @@ class Recorder(Callback):
         """Drop what was begun."""
         for writer in self._writers.values():
             writer.abort()
+
+
+class ForgetEarlierTests(Callback):
+    """Remove what earlier tests left in a run folder, so that no report mixes two of them.
+
+    An earlier test may have had another checkpoint, threshold or attack, and sets that this one lacks. Its predictions
+    go, with its gallery and its logs under ``test_logs``; calibration predictions, the fit's logs and checkpoints stay,
+    and so do files of other programs. They go when every callback has started: mistakes in arguments, checkpoint,
+    threshold, data or attack are found before that, and remove nothing.
+
+    `lit-vlr test` adds it. A Trainer of one's own without it replaces files of the same names and leaves the others.
+
+    Args:
+        folder: the run folder, the Trainer's root. Make it before the Trainer's loggers open files there: what is in
+            ``test_logs`` by then is of earlier tests.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._logs = list((folder / "test_logs").glob("events.out.tfevents.*"))
+
+    def on_test_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Remove files that have got their names; those of this test get theirs when it is through."""
+        if not trainer.is_global_zero:
+            return
+        predictions, gallery = self.folder / "predictions", self.folder / "gallery"
+        # What has no manifest is of another program.
+        written = [path for path in predictions.glob("*.jsonl") if manifest_path(path).is_file()]
+        for path in [*self._logs, *written, *map(manifest_path, written)]:
+            path.unlink(missing_ok=True)
+        if predictions.is_dir() and not any(predictions.iterdir()):  # nothing is recorded this time
+            predictions.rmdir()
+        if (gallery / "index.json").is_file():
+            shutil.rmtree(gallery)
+        shutil.rmtree(self.folder / "gallery.part", ignore_errors=True)  # of a test that was killed
 
 
 class RecordPredictions(Recorder):

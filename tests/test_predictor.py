@@ -63,7 +63,7 @@ def test_the_base_is_loaded_where_it_will_run(checkpoint: Path, monkeypatch: pyt
         raise StopError(f"{device}, tensors on {torch.empty(1).device}")
 
     monkeypatch.setattr(Llava, "load", stop)
-    with pytest.raises(StopError, match="^meta, tensors on meta$"):
+    with pytest.raises(StopError, match=r"^meta, tensors on meta$"):
         SelectivePredictor.from_checkpoint(checkpoint, device="meta")
 
 
