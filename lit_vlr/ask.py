@@ -28,6 +28,9 @@ def ask(checkpoint: Path, image: Path, question: str, threshold: Path | None = N
     found = predictor(Path(image), question)
     least = found.threshold
     expected = "" if found.expected_accuracy is None else f", expected accuracy {found.expected_accuracy:.3f}"
+    if found.answer is None and found.confidence >= least:
+        said = f"{found.withheld!r} at confidence {found.confidence:.3f}, threshold {least:.3f}{expected}"
+        return f"(abstains in words: {said})"
     if found.answer is None:
         return f"(abstains: confidence {found.confidence:.3f} is below the threshold {least:.3f}{expected})"
     return f"{found.answer}  (confidence {found.confidence:.3f}, threshold {least:.3f}{expected})"

@@ -7,7 +7,6 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 from lit_vlr.errors import ConfigError, UserError
 
@@ -142,28 +141,9 @@ def _study(args: list[str]) -> None:
 
 
 def _report(args: list[str]) -> None:
-    from jsonargparse import auto_cli
+    from lit_vlr.verbs.report import main as report
 
-    def report(
-        runs: list[Path], out: Path = Path("report.html"), title: str = "Selective prediction under attack"
-    ) -> Path:
-        """Write one report of several runs.
-
-        Args:
-            runs: run folders; the first is what the others are compared with.
-            out: the HTML file.
-            title: the heading.
-        """
-        from lit_vlr.report import build_report
-
-        return build_report(runs, out, title)
-
-    # A list as positional arguments: `lit-vlr report A B`.
-    cut = next((i for i, a in enumerate(args[1:]) if a.startswith("-")), len(args) - 1)
-    runs = [str(Path(a)) for a in args[1 : 1 + cut]]
-    rest = args[1 + cut :]
-    given = [] if not runs else ["--runs", str(runs)]
-    print(auto_cli(report, args=[*given, *rest], as_positional=False))
+    report(args[1:])
 
 
 def _quiet() -> None:

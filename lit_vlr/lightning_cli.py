@@ -24,7 +24,7 @@ from lit_vlr.checkpoints import read_checkpoint
 from lit_vlr.errors import ConfigError, UserError
 from lit_vlr.module import SelectiveVLM
 from lit_vlr.printing import PrintAnswers
-from lit_vlr.recording import CALIBRATION
+from lit_vlr.recording import CALIBRATION, ForgetEarlierTests
 from lit_vlr.start_from import StartFrom
 from lit_vlr.threshold_file import read_threshold
 from lit_vlr.thresholding import ApplyThreshold
@@ -126,6 +126,8 @@ class VLRCLI(LightningCLI):
             trainer.callbacks.insert(0, ApplyThreshold(file))  # type: ignore[attr-defined]  # first: others record it
         if start := self.config[self.config.subcommand].get("start_from"):
             trainer.callbacks.insert(0, StartFrom(start))  # type: ignore[attr-defined]  # first: others look at weights
+        if self.config.subcommand == "test":
+            trainer.callbacks.append(ForgetEarlierTests(Path(trainer.default_root_dir)))  # type: ignore[attr-defined]
         if self.config.subcommand == "predict":
             trainer.callbacks.append(PrintAnswers())  # type: ignore[attr-defined]
         for callback in trainer.checkpoint_callbacks:

@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 
 from lit_vlr.checkpoints import read_checkpoint
-from lit_vlr.data.images import load_image
+from lit_vlr.data.images import load_image, pixels_of
 from lit_vlr.errors import CheckpointError, UserError
 from lit_vlr.functional.operating_point import check_threshold
 from lit_vlr.module import SelectiveVLM
@@ -24,18 +24,21 @@ from lit_vlr.thresholding import apply_threshold
 from lit_vlr.types import Prediction, Sample
 
 Picture: TypeAlias = str | Path | np.ndarray | Image.Image
-"""A file (JPEG, PNG, WEBP), an array (H, W, 3) of uint8, or a Pillow image."""
+"""A file (JPEG, PNG, WEBP), an array (H, W, 3) of uint8, or a Pillow image, which is read as its file would be."""
 
 
 @dataclass(frozen=True)
 class SelectivePrediction:
     """One answer, or none.
 
+    There is none where the confidence is below the threshold, and where the model declines in words and its confidence
+    takes that for abstaining (`ExplicitAbstention`), whatever the threshold.
+
     Attributes:
         answer: what the model says; None where it abstains.
         confidence: how sure it is; higher is surer.
-        threshold: what it abstains below; -inf answers everything, +inf nothing.
-        withheld: what it would have said; None where it answers.
+        threshold: what it abstains below; -inf withholds nothing that is an answer, +inf everything.
+        withheld: what it would have said, or the words that it declines in; None where it answers.
         expected_accuracy: what a calibrator makes of the confidence, in [0, 1]; None without one.
     """
 
@@ -128,13 +131,15 @@ class SelectivePredictor:
         return [SelectivePrediction.of(prediction, self.threshold) for prediction in self.module.answer(batch)]
 
 
-def load_module(checkpoint: Path, device: str = "cpu", as_trained: bool = False) -> SelectiveVLM:
+def load_module(checkpoint: Path, device: str = "cpu") -> SelectiveVLM:
     """A module with its trained weights and threshold, ready to answer.
+
+    The base is held in the dtype that it was trained in, also where ``compute_dtype: auto`` means another on this
+    device: rounded otherwise before it is quantised, it would be another base.
 
     Args:
         checkpoint: a file of <run>/checkpoints.
-        device: where to.
-        as_trained: hold the base in the dtype that it was trained in, also where ``compute_dtype: auto`` means another.
+        device: where it is loaded, quantised and run.
 
     Raises:
         CheckpointError: if the file is missing, damaged, or was not made through the command line.
@@ -147,10 +152,12 @@ def load_module(checkpoint: Path, device: str = "cpu", as_trained: bool = False)
             "Python; build the module as it was built then and load the weights into it"
         )
     changed = {}
-    if as_trained and "compute_dtype" in found:
+    if "compute_dtype" in found:
         changed["family"] = deepcopy(settings["family"])
         changed["family"]["init_args"]["quantization"]["compute_dtype"] = found["compute_dtype"]
-    with warnings.catch_warnings():
+    # A module that is made elsewhere and moved afterwards would load and quantise its base elsewhere: `configure_model`
+    # asks the module where it is. A Trainer makes its modules within such a context, too.
+    with warnings.catch_warnings(), torch.device(device):
         # Eight thousand characters of names: the frozen base. `check_adapter_state` has checked everything else.
         warnings.filterwarnings("ignore", message="Found keys that are in the model state dict but not in the check")
         return SelectiveVLM.load_from_checkpoint(checkpoint, map_location=device, weights_only=True, **changed).eval()
@@ -161,7 +168,7 @@ def sample_of(image: Picture, question: str) -> Sample:
 
     Raises:
         UserError: if the question is empty.
-        ImageError: if there is no such file.
+        ImageError: if the picture cannot be read.
     """
     if not question.strip():
         raise UserError("Expected a question but it is empty")
@@ -170,7 +177,7 @@ def sample_of(image: Picture, question: str) -> Sample:
         load_image(image)  # names what is wrong with it
         uid = hashlib.sha256(image.read_bytes()).hexdigest()
         return Sample(uid=uid, image=image, image_id=uid, question=question)
-    pixels = np.asarray(image.convert("RGB")) if isinstance(image, Image.Image) else image
+    pixels = pixels_of(image, "the Pillow image") if isinstance(image, Image.Image) else image
     load_image(pixels)
     uid = hashlib.sha256(str(pixels.shape).encode() + np.ascontiguousarray(pixels).tobytes()).hexdigest()
     return Sample(uid=uid, image=pixels, image_id=uid, question=question)

@@ -17,8 +17,10 @@ from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
 
 from lit_vlr.attack_check import checked
+from lit_vlr.data.splits import ImageKey, image_key
+from lit_vlr.errors import UserError
 from lit_vlr.module import SelectiveVLM
-from lit_vlr.predictions import PredictionWriter
+from lit_vlr.predictions import PredictionWriter, manifest_path
 from lit_vlr.realisability import Realisability, read_again
 from lit_vlr.thresholding import ApplyThreshold
 from lit_vlr.types import Batch, Prediction
@@ -69,6 +71,41 @@ class Recorder(Callback):
         """Drop what was begun."""
         for writer in self._writers.values():
             writer.abort()
+
+
+class ForgetEarlierTests(Callback):
+    """Remove what earlier tests left in a run folder, so that no report mixes two of them.
+
+    An earlier test may have had another checkpoint, threshold or attack, and sets that this one lacks. Its predictions
+    go, with its gallery and its logs under ``test_logs``; calibration predictions, the fit's logs and checkpoints stay,
+    and so do files of other programs. They go when every callback has started: mistakes in arguments, checkpoint,
+    threshold, data or attack are found before that, and remove nothing.
+
+    `lit-vlr test` adds it. A Trainer of one's own without it replaces files of the same names and leaves the others.
+
+    Args:
+        folder: the run folder, the Trainer's root. Make it before the Trainer's loggers open files there: what is in
+            ``test_logs`` by then is of earlier tests.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._logs = list((folder / "test_logs").glob("events.out.tfevents.*"))
+
+    def on_test_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Remove files that have got their names; those of this test get theirs when it is through."""
+        if not trainer.is_global_zero:
+            return
+        predictions, gallery = self.folder / "predictions", self.folder / "gallery"
+        # What has no manifest is of another program.
+        written = [path for path in predictions.glob("*.jsonl") if manifest_path(path).is_file()]
+        for path in [*self._logs, *written, *map(manifest_path, written)]:
+            path.unlink(missing_ok=True)
+        if predictions.is_dir() and not any(predictions.iterdir()):  # nothing is recorded this time
+            predictions.rmdir()
+        if (gallery / "index.json").is_file():
+            shutil.rmtree(gallery)
+        shutil.rmtree(self.folder / "gallery.part", ignore_errors=True)  # of a test that was killed
 
 
 class RecordPredictions(Recorder):
@@ -122,11 +159,22 @@ class RecordPredictions(Recorder):
 class RecordShuffledPredictions(Recorder):
     """Answer the first test set's questions on each other's pictures: what a blind model would score.
 
-    Written as ``<set>_shuffled``. Each row of a batch gets the picture of the row before it.
+    Written as ``<set>_shuffled``. Each row of a batch gets the picture of the nearest row before it, the last row being
+    before the first, that has another picture. Where all rows have the same one, as in a batch of one row, they get the
+    last other picture of the batches before.
+
+    Raises:
+        UserError: during the test, if there has been no other picture yet.
     """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._seen: dict[ImageKey, Tensor] = {}
+        """The last two pictures, the later one last: one of them is another than that of any batch to come."""
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Open the file."""
+        self._seen = {}
         self.open(trainer, pl_module, f"{test_names(trainer)[0]}_shuffled")
 
     def on_test_batch_end(
@@ -142,12 +190,37 @@ class RecordShuffledPredictions(Recorder):
         if dataloader_idx:
             return
         assert isinstance(pl_module, SelectiveVLM)
-        images = batch.images
-        shuffled = images.roll(1, 0) if isinstance(images, Tensor) else [images[-1], *images[:-1]]
-        answers = pl_module.answer(batch.with_images(shuffled))
+        answers = pl_module.answer(batch.with_images(self.shuffled(batch)))
         name = f"{test_names(trainer)[0]}_shuffled"
         pl_module.log_answers(name, answers)
         self.write(name, answers)
+
+    def shuffled(self, batch: Batch) -> Tensor | list[Tensor]:
+        """For each row another picture than its own, in the form of ``batch.images``.
+
+        Raises:
+            UserError: if there is none, neither here nor in the batches before.
+        """
+        keys = [image_key(sample) for sample in batch.samples]
+        given = []
+        for row, key in enumerate(keys):
+            before = [other for other in (row - step for step in range(1, len(keys))) if keys[other] != key]
+            if before:
+                given.append(batch.images[before[0]])
+                continue
+            kept = [image for other, image in self._seen.items() if other != key]
+            if not kept:
+                raise UserError(
+                    f"Expected another picture for {batch.uids[row]} in the blind control but all rows so far show "
+                    f"{key[1]!r}; raise `batch_size`"
+                )
+            given.append(kept[-1])
+        for key, image in zip(keys, batch.images, strict=True):
+            self._seen.pop(key, None)  # or it would keep its earlier place
+            self._seen[key] = image
+        self._seen = {key: image.clone() for key, image in list(self._seen.items())[-2:]}  # not two whole batches
+        same = all(image.shape == given[0].shape for image in given)
+        return torch.stack(given) if isinstance(batch.images, Tensor) and same else given
 
 
 class RecordAttackedPredictions(Recorder):

@@ -101,10 +101,11 @@ def test_fit_logs_selective_metrics_and_losses(run: Path) -> None:
     assert list((run / "logs").glob("events.out.tfevents.*"))
 
 
-def test_a_test_has_logs_of_its_own_with_the_reports_curves(run: Path) -> None:
+def test_a_test_has_logs_of_its_own_with_the_reports_figures(run: Path) -> None:
     log = EventAccumulator(str(run / "test_logs"))
     log.Reload()
-    names = [f"test/figures/risk-coverage-{kind}" for kind in ("attacked-test", "clean")]
+    figures = ("risk-coverage-attacked-test", "risk-coverage-clean", "sets-abstention", "sets-accuracy")
+    names = [f"test/figures/{figure}" for figure in figures]
     assert sorted(log.Tags()["images"]) == names
     assert "test/test/accuracy" in log.Tags()["scalars"]
     assert len(list((run / "logs").glob("events.out.tfevents.*"))) == 1  # the fit's

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 
@@ -63,26 +65,42 @@ def decode(content: bytes, name: str) -> np.ndarray:
 
 
 def _decode(file: Path | BytesIO, name: str) -> np.ndarray:
+    with _named(name), Image.open(file, formats=FORMATS) as opened:
+        return pixels_of(opened, name)
+
+
+def pixels_of(picture: Image.Image, name: str) -> np.ndarray:
+    """A Pillow image as (H, W, 3) of uint8, by the rules for files; ``name`` is what errors call it.
+
+    Raises:
+        ImageError: if it cannot be decoded, is larger than 50 megapixels, or has more than 8 bits a channel.
+    """
+    with _named(name):
+        if picture.width * picture.height > MAX_PIXELS:  # before decoding: the header is enough to refuse a bomb
+            raise ImageError(
+                f"Expected at most {MAX_PIXELS // 10**6} megapixels but {name} has {picture.size}; shrink it"
+            )
+        if picture.mode in ("I", "F") or picture.mode.startswith("I;16"):  # Pillow would clip these to white
+            raise ImageError(f"Expected 8 bits a channel but {name} has mode {picture.mode}; convert it to 8 bits")
+        picture.load()
+        upright = ImageOps.exif_transpose(picture)
+        if upright.has_transparency_data:
+            rgba = upright.convert("RGBA")
+            white = Image.new("RGBA", rgba.size, "white")
+            upright = Image.alpha_composite(white, rgba)
+        return np.array(upright.convert("RGB"))
+
+
+@contextmanager
+def _named(name: str) -> Iterator[None]:
+    """What Pillow raises, as an error that names the picture."""
     try:
-        with Image.open(file, formats=FORMATS) as opened:
-            if opened.width * opened.height > MAX_PIXELS:  # before decoding: the header is enough to refuse a bomb
-                raise ImageError(
-                    f"Expected at most {MAX_PIXELS // 10**6} megapixels but {name} has {opened.size}; shrink it"
-                )
-            if opened.mode in ("I", "F") or opened.mode.startswith("I;16"):  # Pillow would clip these to white
-                raise ImageError(f"Expected 8 bits a channel but {name} has mode {opened.mode}; convert it to 8 bits")
-            opened.load()
-            upright = ImageOps.exif_transpose(opened)
-            if upright.has_transparency_data:
-                rgba = upright.convert("RGBA")
-                white = Image.new("RGBA", rgba.size, "white")
-                upright = Image.alpha_composite(white, rgba)
-            return np.array(upright.convert("RGB"))
+        yield
+    except ImageError:
+        raise
     except UnidentifiedImageError as error:
         raise ImageError(
             f"Expected a picture ({', '.join(FORMATS)}) but {name} is none; convert or replace it"
         ) from error
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        if isinstance(error, ImageError):
-            raise
         raise ImageError(f"Expected a whole picture but {name} cannot be read: {error}; replace it") from error

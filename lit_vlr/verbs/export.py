@@ -51,7 +51,7 @@ def main(args: list[str]) -> None:
     out: Path = given.out
     checkpoint: Path = given.checkpoint
     _check_folder(out, checkpoint, given.overwrite)
-    module = load_module(checkpoint, as_trained=True)
+    module = load_module(checkpoint)
     family = module.family
     if not isinstance(family, TransformersFamily):
         raise UserError(f"Expected a family that transformers implements but got {type(family).__name__}")
