@@ -49,7 +49,15 @@ class Recorder(Callback):
         eps: float | None = None,
         folder: str = "predictions",
     ) -> None:
-        """Open ``<run>/<folder>/<name>.jsonl``; the run folder is the Trainer's root."""
+        """Open ``<run>/<folder>/<name>.jsonl``; the run folder is the Trainer's root.
+
+        Raises:
+            UserError: for several processes, which would write one file over each other.
+        """
+        if trainer.world_size > 1:
+            raise UserError(
+                f"Expected one process to record answers but there are {trainer.world_size}; add --trainer.devices=1"
+            )
         path = Path(trainer.default_root_dir) / folder / f"{name}.jsonl"
         self._writers[name] = PredictionWriter(path, manifest(trainer, pl_module, name, attack, eps))
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import numpy as np
 import pytest
 import torch
+from lightning.pytorch import LightningModule, Trainer
 
 from lit_vlr.cli import main
 from lit_vlr.errors import UserError
-from lit_vlr.recording import RecordShuffledPredictions
+from lit_vlr.recording import RecordPredictions, RecordShuffledPredictions
 from lit_vlr.types import Batch, Sample
 from tests._answers import predictions, write
 from tests._tiny import MAIN_JOB, arguments
@@ -126,3 +129,10 @@ def test_a_test_that_does_not_begin_removes_nothing(tested: Path) -> None:
         main(arguments("test", tested, *QUICK, attack, configs=(*CLEAN, "attack/eval_linf_pgd")))
     after = files(tested)
     assert {name: after.get(name) for name in before} == before
+
+
+def test_several_processes_do_not_write_one_file(tmp_path: Path) -> None:
+    trainer = cast("Trainer", SimpleNamespace(world_size=2, default_root_dir=tmp_path))
+    with pytest.raises(UserError, match=r"one process to record answers but there are 2; add --trainer\.devices=1"):
+        RecordPredictions().open(trainer, cast("LightningModule", None), "test")
+    assert not list(tmp_path.iterdir())
