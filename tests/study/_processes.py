@@ -17,7 +17,11 @@ def start(command: list[str]) -> subprocess.Popen[bytes]:
 
 
 def wait_for(what: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:
+    wait_until(what, lambda: process.poll() is None)
+
+
+def wait_until(what: Callable[[], bool], going_on: Callable[[], bool] = lambda: True) -> None:
     deadline = time.time() + 300
-    while not what() and time.time() < deadline and process.poll() is None:
+    while not what() and time.time() < deadline and going_on():
         time.sleep(0.05)
     assert what(), "it never came to that"
