@@ -17,6 +17,7 @@ from lit_vlr.study.settings import Verb
 
 FILE = "cell.json"
 _SHOWN = 4
+_ABSENT = object()
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # a study reads hundreds of files, each several times
 
 
@@ -117,8 +118,9 @@ def _without(found: Mapping[str, Any], *keys: str) -> dict[str, Any]:
 def _keys(before: Any, now: Any, start: tuple[str, ...] = ()) -> Iterator[str]:  # noqa: ANN401 - JSON
     first, second = (dict(_flat(x, start)) for x in (before, now))
     for key in dict.fromkeys([*first, *second]):
-        if first.get(key) != second.get(key):
-            was, is_now = (_said(x.get(key)) for x in (first, second))
+        # Null and absent differ: in a later file, null takes back what an earlier one says.
+        if first.get(key, _ABSENT) != second.get(key, _ABSENT):
+            was, is_now = (_said(x.get(key, _ABSENT)) for x in (first, second))
             yield f"{'.'.join(key) or 'it'} was {was} and is {is_now}"
 
 
@@ -158,5 +160,5 @@ def _flat(value: Any, key: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ..
 
 
 def _said(value: Any) -> str:  # noqa: ANN401 - JSON
-    text = "absent" if value is None else json.dumps(value, ensure_ascii=False)
+    text = "absent" if value is _ABSENT else json.dumps(value, ensure_ascii=False)
     return text if len(text) < 80 else f"{text[:77]}..."

@@ -46,6 +46,18 @@ def test_a_changed_file_is_named_with_its_keys(plan: Plan, tmp_path: Path) -> No
     assert f"{tmp_path / 'a.yaml'}: data.sizes.1 was 2 and is 3" in str(refusal.value)
 
 
+def test_null_is_not_absent(plan: Plan, tmp_path: Path) -> None:
+    """Null in a later file takes back what an earlier one says."""
+    (tmp_path / "a.yaml").write_text("trainer: {max_steps: null}\ndata: {sizes: [1, 2]}\n")
+    plan = replace(plan, root=tmp_path / "other")
+    for cell in plan.cells:
+        identity.save_identity(cell)
+    (tmp_path / "a.yaml").write_text("trainer: {max_epochs: null}\ndata: {sizes: [1, 2]}\n")
+    with pytest.raises(UserError, match=r"trainer\.max_steps was null and is absent") as refusal:
+        check_plan(plan)
+    assert "trainer.max_epochs was absent and is null" in str(refusal.value)
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
