@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -50,7 +51,8 @@ def check_identity(cell: Cell, again: Verb | None = None) -> None:
     now = identity(cell)
     path = cell.folder / FILE
     if not path.is_file():
-        if cell.folder.is_dir() and any(cell.folder.iterdir()):
+        # A kill while the record was written leaves a part of it, and nothing else yet.
+        if cell.folder.is_dir() and any(found != _part(path) for found in cell.folder.iterdir()):
             raise UserError(
                 f"Expected {cell.folder} to be this study's but it has no {FILE}; choose another `root`, or move the "
                 "folder away"
@@ -126,9 +128,16 @@ def _keys(before: Any, now: Any, start: tuple[str, ...] = ()) -> Iterator[str]: 
 
 def write_whole(path: Path, text: str) -> None:
     """Write a file, whole or not at all."""
-    part = path.with_name(f"{path.name}.part")
-    part.write_text(text, encoding="utf-8")
+    part = _part(path)
+    with part.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())  # else a machine that goes down may keep the name without the contents
     part.replace(path)
+
+
+def _part(path: Path) -> Path:
+    return path.with_name(f"{path.name}.part")
 
 
 def contents(name: str) -> dict[str, Any]:

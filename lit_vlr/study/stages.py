@@ -10,6 +10,7 @@ import threading
 import time
 from pathlib import Path
 
+from lit_vlr.errors import UserError
 from lit_vlr.study.identity import write_whole
 from lit_vlr.study.labels import write_labels
 from lit_vlr.study.plan import Cell
@@ -49,9 +50,22 @@ class StageError(Exception):
 
 
 def finished(cell: Cell) -> dict[str, float]:
-    """Wall-clock seconds of each stage that is through, and under ``<verb>_cpu`` those of its processors."""
+    """Wall-clock seconds of each stage that is through, and under ``<verb>_cpu`` those of its processors.
+
+    Raises:
+        UserError: if their file is damaged.
+    """
     path = cell.folder / SECONDS
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    if not path.is_file():
+        return {}
+    try:
+        found = json.loads(path.read_bytes())
+        if not isinstance(found, dict):
+            raise ValueError(f"{found!r}, which is no object")
+    except ValueError as error:
+        remedy = f"remove it to run every stage of {cell.name} again"
+        raise UserError(f"Expected JSON in {path} but got {error}; {remedy}") from error
+    return found
 
 
 def missing(cell: Cell) -> list[Verb]:

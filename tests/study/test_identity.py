@@ -146,6 +146,32 @@ def test_a_folder_of_somebody_else_is_left_alone(plan: Plan) -> None:
         check_plan(replace(plan, arms={"mine": plan.arms["sft"]}))
 
 
+def test_a_kill_while_the_record_is_written_is_no_obstacle(plan: Plan) -> None:
+    cell = plan.cells[0]
+    (cell.folder / "cell.json").rename(cell.folder / "cell.json.part")
+    check_plan(plan)
+    (cell.folder / "cell.json.part").write_text('{"sha')
+    check_plan(plan)
+    identity.save_identity(cell)
+    assert [path.name for path in cell.folder.iterdir()] == ["cell.json"]
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"fit": '])
+def test_a_damaged_record_of_what_is_through_is_named(plan: Plan, text: str) -> None:
+    path = plan.cells[0].folder / "seconds.json"
+    path.write_text(text)
+    with pytest.raises(UserError, match=f"Expected .* in {path} but got .*; remove it to run every stage of sft-0 ag"):
+        missing(plan.cells[0])
+
+
+def test_what_is_written_is_on_the_disk_before_it_has_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[bool] = []
+    monkeypatch.setattr(os, "fsync", lambda _: synced.append((tmp_path / "a.json").exists()))
+    identity.write_whole(tmp_path / "a.json", "{}")
+    assert synced == [False]
+    assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
+
+
 def test_the_record_can_be_checked_by_hand(plan: Plan) -> None:
     record = json.loads((plan.root / "sft-0" / "cell.json").read_text())
     assert record == identity.identity(plan.cells[0])
