@@ -9,29 +9,12 @@ import pytest
 from lit_vlr.errors import UserError
 from lit_vlr.study import run
 from lit_vlr.study.plan import Cell, Plan
-from lit_vlr.study.processes import Ended
 from lit_vlr.study.reading import Switches
 from lit_vlr.study.run import check_plan, run_study
 from lit_vlr.study.settings import Arm, Promise, Verb
 from lit_vlr.study.stages import forget, missing
 from lit_vlr.verbs import study as verb
-
-
-class Stages:
-    """Stands in for the processes of a study: all end well but one, whose number is `fails`."""
-
-    fails = 0
-    ran: list[str] = []  # noqa: RUF012 - of the class: a study makes its own instance
-
-    def __init__(self, *_: object) -> None:
-        Stages.ran = []
-
-    def call(self, _: list[str], log: Path) -> Ended:
-        Stages.ran.append(f"{log.parent.name}: {log.stem}")
-        log.write_text("")
-        return Ended(int(len(Stages.ran) == Stages.fails), 0.0)
-
-    def end(self) -> None: ...
+from tests.study._processes import Stages
 
 
 @pytest.fixture
