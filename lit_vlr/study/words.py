@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from typing import Literal
 
-from lit_vlr.functional import Interval, PairedDifference
+from lit_vlr.functional import Interval, PairedDifference, minimum_without_error
 from lit_vlr.report.runs import split_name
 from lit_vlr.report.words import brackets, direction, percent, percent_interval, points
 from lit_vlr.study.table import Comparison, Row, Table
 
 _HOME = "test"
-_FEW = 29  # pictures: spotless answers on 28 leave a risk of 10% possible, for .9^28 > .05
+_DOUBT = 0.05
+"""Spotless answers on fewer pictures than leave this much to a risk beyond the promise show nothing: .9^28 is more."""
 
 
 def answer(table: Table) -> list[str]:
@@ -98,18 +99,23 @@ def _promise(table: Table, arm: str) -> list[str]:
     rows = [row for row in table.rows if row.arm == arm]
     verdicts: dict[str, list[str]] = {"less": [], "more": [], "open": [], "unknown": []}
     for row in rows:
-        verdicts[_kept(row)].append(row.set)
+        verdicts[_kept(row, table.max_risk)].append(row.set)
     words = {"less": "kept", "more": "broken", "open": "not settled", "unknown": "without enough answers to tell"}
     parts = [f"{words[key]} on {', '.join(sets)}" for key, sets in verdicts.items() if sets]
     promised = f"The risk of at most {percent(table.max_risk)} that the threshold of “{arm}” was chosen for"
     return [f"{promised} is {'; '.join(parts)}."]
 
 
-def _kept(row: Row) -> Literal["more", "less", "open", "unknown"]:
-    """The direction of the violation; unknown where a few answers happen to be all alike, which no resample varies."""
+def _kept(row: Row, max_risk: float) -> Literal["more", "less", "open", "unknown"]:
+    """The direction of the violation; unknown where so few pictures cannot show it, whatever their resamples say.
+
+    Resamples of a few answers that happen to be all alike, or nearly so, have no width, or hardly any.
+    """
     violation = row.metrics["violation"]
-    pictures = row.images * row.metrics["coverage"].value
-    return "unknown" if violation.low == violation.high and pictures < _FEW else direction(violation)
+    said = direction(violation)
+    least = minimum_without_error(max_risk, _DOUBT) if max_risk else 0  # of no risk at all one mistake is too much
+    few = round(row.images * row.metrics["coverage"].value, 6) < least
+    return "unknown" if few and (said == "less" or violation.low == violation.high) else said
 
 
 def _answers(row: Row) -> bool:

@@ -21,10 +21,10 @@ def columns(skill: float, attack: float, threshold: float, n: int = 200) -> dict
     }
 
 
-def table_of(**arms: dict[str, tuple]) -> Table:
+def table_of(max_risk: float = 0.2, **arms: dict[str, tuple]) -> Table:
     names = dict.fromkeys(name for sets in arms.values() for name in sets)
     answered = {name: {arm: {0: scored(*sets[name])} for arm, sets in arms.items() if name in sets} for name in names}
-    return make_table(answered, next(iter(arms)), 0.2, n_resamples=200)
+    return make_table(answered, next(iter(arms)), max_risk, n_resamples=200)
 
 
 SFT, ROBUST = columns(1.0, 0.7, 0.8), columns(1.0, 0.1, 0.8)
@@ -82,6 +82,29 @@ def test_a_few_answers_that_are_all_alike_prove_nothing() -> None:
     few = {name: ([0.9] * 3, [0.0] * 3, 0.5) for name in SFT}
     sft = {name: ([0.9] * 3, [0.0, 1.0, 1.0], 0.5) for name in SFT}
     assert answer(table_of(sft=sft, few=few))[-1].endswith("is without enough answers to tell on test, test+pgd.")
+
+
+def promise(right: int, max_risk: float, last: float = 1.0) -> str:
+    """What is said of so many answers on a picture each, all right but for the last one."""
+    kept = {name: ([0.9] * right, [1.0] * (right - 1) + [last], 0.5) for name in SFT}
+    sft = {name: ([0.9] * right, [0.0] + [1.0] * (right - 1), 0.5) for name in SFT}
+    return answer(table_of(max_risk, sft=sft, kept=kept))[-1].partition("chosen for ")[2]
+
+
+def test_a_promise_takes_as_many_pictures_to_be_kept_as_would_prove_it() -> None:
+    """.99^298 > .05 >= .99^299, and .9^28 > .05 >= .9^29; an interval with width is no proof either."""
+    assert promise(40, 0.01) == promise(298, 0.01) == "is without enough answers to tell on test, test+pgd."
+    assert promise(299, 0.01) == "is kept on test, test+pgd."
+    assert promise(28, 0.1) == "is without enough answers to tell on test, test+pgd."
+    assert promise(29, 0.1) == "is kept on test, test+pgd."
+    assert promise(5, 0.1, 0.9) == "is without enough answers to tell on test, test+pgd."
+    assert promise(14, 0.2) == "is kept on test, test+pgd."
+
+
+def test_no_risk_at_all_is_a_promise_that_can_only_be_broken() -> None:
+    assert promise(40, 0.0) == "is not settled on test, test+pgd."
+    sft, wrong = ({name: ([0.9] * 40, [right] * 40, 0.5) for name in SFT} for right in (1.0, 0.0))
+    assert answer(table_of(0.0, sft=sft, wrong=wrong))[-1].endswith("is broken on test, test+pgd.")
 
 
 def test_nothing_to_compare_is_said() -> None:
