@@ -57,7 +57,7 @@ def test_a_worse_arm_is_not_called_robust() -> None:
 def test_the_best_of_several_is_said_to_be_picked() -> None:
     said = answer(table_of(sft=SFT, robust=ROBUST, twin=SFT))
     assert "for “robust” and" in said[0]
-    assert "it is the best of 2 arms, picked on these very pictures, which flatters it." in said[0]
+    assert "“robust” is the best of 2 arms, picked on these very pictures, which flatters it." in said[0]
 
 
 def test_accuracy_that_is_lost_is_said() -> None:
@@ -105,6 +105,24 @@ def test_no_risk_at_all_is_a_promise_that_can_only_be_broken() -> None:
     assert promise(40, 0.0) == "is not settled on test, test+pgd."
     sft, wrong = ({name: ([0.9] * 40, [right] * 40, 0.5) for name in SFT} for right in (1.0, 0.0))
     assert answer(table_of(0.0, sft=sft, wrong=wrong))[-1].endswith("is broken on test, test+pgd.")
+
+
+def test_of_several_attacks_the_one_that_was_picked_is_said_to_be() -> None:
+    """What seems worst for the baseline is worse than it is, by chance alone."""
+    sft, robust = ({**arm, "test+none": arm["test"], "ood+pgd": arm["test+pgd"]} for arm in (SFT, ROBUST))
+    said = answer(table_of(sft=sft, robust=robust))
+    assert said[0].endswith(
+        "; of 2 attacks the one with the highest AURC of “sft” was picked on these very pictures, which flatters "
+        "“robust”."
+    )
+    assert said[2].endswith(
+        "; of 2 attacks the one with the highest risk of “sft” was picked on these very pictures, which flatters "
+        "“robust”."
+    )
+    said = answer(table_of(sft=sft, robust=robust, twin=sft))[0]
+    assert said.count("picked on these very pictures, which flatters") == 2
+    worse = answer(table_of(robust=robust, sft=sft))[0]
+    assert "so that no arm was more robust; of 2 attacks" in worse
 
 
 def test_nothing_to_compare_is_said() -> None:
