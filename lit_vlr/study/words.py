@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Literal
 
 from lit_vlr.functional import Interval, PairedDifference, minimum_without_error
@@ -31,14 +32,14 @@ def answer(table: Table) -> list[str]:
         return [f"No other arm was tested under {_attack(worst.set)}, so “{base}” is compared with nothing."]
     best = min(rivals, key=lambda one: one.differences["aurc"].value)
     return [
-        _robustness(table, worst, best, len(rivals), len(attacked)),
+        _robustness(table, worst, best, rivals, len(attacked)),
         *_price(table, best.arm),
         *_risk(table, best.arm),
         *_promise(table, best.arm),
     ]
 
 
-def _robustness(table: Table, worst: Row, best: Comparison, rivals: int, attacks: int) -> str:
+def _robustness(table: Table, worst: Row, best: Comparison, rivals: Sequence[Comparison], attacks: int) -> str:
     own = table.row(best.arm, best.set)
     assert own is not None  # it is compared, so it has a row
     start = (
@@ -46,15 +47,17 @@ def _robustness(table: Table, worst: Row, best: Comparison, rivals: int, attacks
         f"{_area(worst.metrics['aurc'])} for “{table.baseline}”"
     )
     picked = _picked(attacks, "AURC", table.baseline, best.arm)
-    if rivals > 1:
-        picked += f"; “{best.arm}” is the best of {rivals} arms, picked on these very pictures, which flatters it"
+    if len(rivals) > 1:
+        picked += f"; “{best.arm}” is the best of {len(rivals)} arms, picked on these very pictures, which flatters it"
     match direction(_interval(best.differences["aurc"])):
         case "less":
             return (
                 f"{start}: {best.ratios['aurc'].value:.2f} times as much {brackets(best.ratios['aurc'], 1, 2)}{picked}."
             )
         case "more":
-            return f"{start}, so that no arm was more robust{picked}."
+            # The best by its value: the interval of another one may still include that it is more robust.
+            settled = all(direction(_interval(one.differences["aurc"])) == "more" for one in rivals)
+            return f"{start}, so that {'no arm was' if settled else 'none was shown to be'} more robust{picked}."
         case _:
             found = _interval(best.differences["aurc"])
             return f"{start}, a difference of {_area(found)} that these pictures do not settle{picked}."

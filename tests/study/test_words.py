@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from lit_vlr.study.table import Table, make_table
@@ -123,6 +125,18 @@ def test_of_several_attacks_the_one_that_was_picked_is_said_to_be() -> None:
     assert said.count("picked on these very pictures, which flatters") == 2
     worse = answer(table_of(robust=robust, sft=sft))[0]
     assert "so that no arm was more robust; of 2 attacks" in worse
+
+
+def test_an_arm_of_which_nothing_is_settled_may_be_more_robust() -> None:
+    """The best arm is settled to be worse than the baseline; a noisier one that looks worse still is not."""
+    table = table_of(sft=ROBUST, worse=SFT, noisy=SFT)
+    assert "so that no arm was more robust; “worse” is the best of 2 arms" in answer(table)[0]
+    found = next(one for one in table.arms if (one.arm, one.set) == ("noisy", "test+pgd"))
+    wide = found.differences["aurc"]._replace(value=0.9, low=-0.3)
+    noisy = replace(found, differences={**found.differences, "aurc": wide})
+    table = replace(table, arms=tuple(noisy if one is found else one for one in table.arms))
+    assert "for “worse” and" in answer(table)[0]
+    assert "so that none was shown to be more robust; “worse” is the best of 2 arms" in answer(table)[0]
 
 
 def test_nothing_to_compare_is_said() -> None:
