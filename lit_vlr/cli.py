@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import sys
 import warnings
 from collections.abc import Callable, Sequence
@@ -37,7 +38,10 @@ _USAGE = """lit-vlr: selective prediction of vision-language models, in domain, 
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one verb; what the user can mend is printed as one line, with status 2."""
+    """Run one verb; what the user can mend is printed as one line, with status 2.
+
+    A run that SIGTERM ends leaves with 143, as a shell would say it.
+    """
     args = list(sys.argv[1:] if argv is None else argv)
     if not args or args[0] in ("-h", "--help"):
         print(_USAGE)
@@ -77,6 +81,7 @@ def _verb(name: str) -> Callable[[list[str]], None]:
 
 
 def _lightning(args: list[str]) -> None:
+    from lightning.pytorch.utilities.exceptions import SIGTERMException
     from transformers.utils import logging
 
     from lit_vlr.lightning_cli import VLRCLI
@@ -84,7 +89,11 @@ def _lightning(args: list[str]) -> None:
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     _quiet()
     # Lightning warns of arguments that are passed on; from the shell it shall read them itself.
-    VLRCLI.run(None if args == sys.argv[1:] else args)
+    try:
+        VLRCLI.run(None if args == sys.argv[1:] else args)
+    except SIGTERMException as error:
+        # A SystemExit without a code: a fit that was told to end would look like one that is through.
+        raise SystemExit(128 + signal.SIGTERM) from error
 
 
 def _ask(args: list[str]) -> None:

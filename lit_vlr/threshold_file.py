@@ -120,6 +120,8 @@ def write_threshold(
         "calibrator": None if calibrator is None else calibrator.to_dict(),
         "versions": versions(),
     }
+    if path.is_dir():  # "." has no name that could be that of a part
+        raise UserError(f"Expected to write {path} but it cannot be written (it is a folder); choose another")
     part = path.with_name(f"{path.name}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

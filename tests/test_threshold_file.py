@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import re
+from pathlib import Path
 
 import pytest
 
@@ -47,11 +49,12 @@ def test_abstaining_on_everything_survives_json(tmp_path, cal) -> None:
     )
 
 
-def test_what_cannot_be_written_leaves_nothing(tmp_path, cal) -> None:
+def test_what_cannot_be_written_leaves_nothing(tmp_path, cal, monkeypatch) -> None:
     (tmp_path / "folder").mkdir()
     before = sorted(tmp_path.rglob("*"))
-    for target in (tmp_path / "folder", cal / "threshold.json"):
-        with pytest.raises(UserError, match=f"Expected to write {target} but it cannot be written"):
+    monkeypatch.chdir(tmp_path)
+    for target in (tmp_path / "folder", cal / "threshold.json", Path(), Path("..")):
+        with pytest.raises(UserError, match=f"Expected to write {re.escape(str(target))} but it cannot be written"):
             write_threshold(target, CHOICE, cal, n_images=5)
     assert sorted(tmp_path.rglob("*")) == before
 

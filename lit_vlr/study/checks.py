@@ -14,11 +14,13 @@ _OURS = (
     "--ckpt_path",
     "--threshold",
     "--seed_everything",
-    "--data.init_args.order_seed",
-    "--data.init_args.folds",
-    "--data.init_args.fold",
+    "--data.order_seed",
+    "--data.folds",
+    "--data.fold",
 )
-"""Arguments that the study gives itself."""
+"""Arguments that the study gives itself, as `_short` spells them."""
+_GROUPS = ("--data", "--model", "--trainer", "--optimizer", "--lr_scheduler")
+"""Arguments that hold many; each may be the name of a config file."""
 
 
 def check_arm(name: str, arm: Arm, common: Sequence[str]) -> None:
@@ -55,7 +57,9 @@ def check_arm(name: str, arm: Arm, common: Sequence[str]) -> None:
 
 
 def check_overrides(overrides: Sequence[str], name: str) -> None:
-    """Refuse arguments that are none, or that the study gives itself.
+    """Refuse arguments that are none, that the study gives itself, or that name config files.
+
+    A cell is known by the contents of its config files; those of a file in an argument could change unseen.
 
     Args:
         overrides: the arguments.
@@ -65,11 +69,21 @@ def check_overrides(overrides: Sequence[str], name: str) -> None:
         UserError: naming one.
     """
     for given in overrides:
-        if not given.startswith("--") or given.split("=")[0] in _OURS:
-            raise UserError(
-                f"Expected `{name}` such as --trainer.max_steps=10 but got {given!r}; folders, seeds, folds, "
-                "checkpoints and thresholds are the study's"
-            )
+        key, _, value = given.partition("=")
+        said = f"Expected `{name}` such as --trainer.max_steps=10 but got {given!r}"
+        if not given.startswith("--") or _short(key) in _OURS:
+            raise UserError(f"{said}; folders, seeds, folds, checkpoints and thresholds are the study's")
+        if _short(key) in _GROUPS or value.endswith((".yaml", ".yml")):
+            raise UserError(f"{said}; name config files, whose contents a cell remembers, in `common` or `configs`")
+
+
+def _short(key: str) -> str:
+    """An argument without the ``init_args`` that jsonargparse lets one leave out.
+
+    >>> _short("--data.init_args.fold"), _short("--data.fold"), _short("--data.init_args")
+    ('--data.fold', '--data.fold', '--data')
+    """
+    return ".".join(part for part in key.split(".") if part != "init_args")
 
 
 def check_seeds(seeds: Sequence[int], name: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from lit_vlr.study.settings import Verb
 
 FILE = "cell.json"
 _SHOWN = 4
+_ABSENT = object()
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # a study reads hundreds of files, each several times
 
 
@@ -49,7 +51,8 @@ def check_identity(cell: Cell, again: Verb | None = None) -> None:
     now = identity(cell)
     path = cell.folder / FILE
     if not path.is_file():
-        if cell.folder.is_dir() and any(cell.folder.iterdir()):
+        # A kill while the record was written leaves a part of it, and nothing else yet.
+        if cell.folder.is_dir() and any(found != _part(path) for found in cell.folder.iterdir()):
             raise UserError(
                 f"Expected {cell.folder} to be this study's but it has no {FILE}; choose another `root`, or move the "
                 "folder away"
@@ -117,16 +120,24 @@ def _without(found: Mapping[str, Any], *keys: str) -> dict[str, Any]:
 def _keys(before: Any, now: Any, start: tuple[str, ...] = ()) -> Iterator[str]:  # noqa: ANN401 - JSON
     first, second = (dict(_flat(x, start)) for x in (before, now))
     for key in dict.fromkeys([*first, *second]):
-        if first.get(key) != second.get(key):
-            was, is_now = (_said(x.get(key)) for x in (first, second))
+        # Null and absent differ: in a later file, null takes back what an earlier one says.
+        if first.get(key, _ABSENT) != second.get(key, _ABSENT):
+            was, is_now = (_said(x.get(key, _ABSENT)) for x in (first, second))
             yield f"{'.'.join(key) or 'it'} was {was} and is {is_now}"
 
 
 def write_whole(path: Path, text: str) -> None:
     """Write a file, whole or not at all."""
-    part = path.with_name(f"{path.name}.part")
-    part.write_text(text, encoding="utf-8")
+    part = _part(path)
+    with part.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())  # else a machine that goes down may keep the name without the contents
     part.replace(path)
+
+
+def _part(path: Path) -> Path:
+    return path.with_name(f"{path.name}.part")
 
 
 def contents(name: str) -> dict[str, Any]:
@@ -158,5 +169,5 @@ def _flat(value: Any, key: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ..
 
 
 def _said(value: Any) -> str:  # noqa: ANN401 - JSON
-    text = "absent" if value is None else json.dumps(value, ensure_ascii=False)
+    text = "absent" if value is _ABSENT else json.dumps(value, ensure_ascii=False)
     return text if len(text) < 80 else f"{text[:77]}..."

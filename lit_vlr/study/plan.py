@@ -21,7 +21,7 @@ class Plan:
         common: config files of every arm and verb: base, model, data.
         attacks: config files of the test alone, added last: attacked and corrupted sets.
         seeds: of weights and data order.
-        overrides: further arguments of every verb, as on the command line: `--trainer.max_steps=10`.
+        overrides: further arguments of every verb, as on the command line: `--trainer.max_steps=10`; no config files.
         threshold: how thresholds are chosen.
         checkpoint: which one of a fit is tested.
         costs: prices of a wrong answer that effective reliability is reported at.

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 _PATIENCE = 30
 """Seconds between asking a process to end and ending it."""
+_BEING_ENDED = "Expected a study that goes on but it is being ended"
 
 
 class Ended(NamedTuple):
@@ -46,11 +47,15 @@ class Processes:
         self._lock = threading.Lock()
 
     def call(self, command: Sequence[str], log: Path) -> Ended:
-        """Run a command to its end, which comes with ours at the latest, but for a SIGKILL."""
+        """Run a command to its end, which comes with ours at the latest, but for a SIGKILL.
+
+        Raises:
+            InterruptedError: if it was not started, or told to end: whatever its status, it may not be through.
+        """
         with log.open("w", encoding="utf-8") as file:
             with self._lock:
                 if self._closed:
-                    raise InterruptedError("Expected a study that goes on but it is being ended")
+                    raise InterruptedError(_BEING_ENDED)
                 process = subprocess.Popen(
                     command,
                     stdout=file,
@@ -63,12 +68,16 @@ class Processes:
             try:
                 # Not `Popen.wait`: only the system call itself says what this one child has used.
                 _, status, used = os.wait4(process.pid, 0)
+            except ChildProcessError as error:  # `end` was first to learn of its end
+                raise InterruptedError(_BEING_ENDED) from error
             except BaseException:
                 self.end()
                 raise
             process.returncode = os.waitstatus_to_exitcode(status)
             with self._lock:
                 self._running.discard(process)
+                if self._closed:
+                    raise InterruptedError(_BEING_ENDED)
         return Ended(process.returncode, used.ru_utime + used.ru_stime)
 
     def end(self) -> None:

@@ -45,7 +45,10 @@ def read_plan(arguments: Sequence[str]) -> tuple[Plan, Switches]:
     parser.add_argument("--config", action="config", help="the study, such as configs/study/demo.yaml")
     parser.add_argument("--dry-run", action="store_true", help="say what would be run and how long it would take")
     parser.add_argument("--keep-going", action="store_true", help="after a stage that fails, go on with other cells")
-    said = "forget this stage of every cell, and later ones, and run them with config files as they are now"
+    said = (
+        "forget this stage of every cell, and later ones, and run them with config files as they are now; to go on "
+        "after an interruption, leave it out"
+    )
     parser.add_argument("--again", type=Literal["validate", "test"] | None, default=None, help=said)
     parser.add_argument("--jobs", type=PositiveInt, default=1, help="cells to run at a time, sharing the cores")
     parser.add_class_arguments(Plan, None)

@@ -12,15 +12,18 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from lit_vlr.errors import UserError
 from lit_vlr.study.attacks import check_attack_names
 from lit_vlr.study.cost import duration, remaining, stages
-from lit_vlr.study.identity import check_identity, save_identity
+from lit_vlr.study.identity import check_identity, save_identity, write_whole
 from lit_vlr.study.lock import locked
 from lit_vlr.study.peers import peers_of
 from lit_vlr.study.plan import Cell, Plan
 from lit_vlr.study.processes import Processes
 from lit_vlr.study.settings import Verb
 from lit_vlr.study.stages import StageError, forget, missing, run_stage
+
+_FORGETTING = "study.again"
 
 
 def check_plan(plan: Plan, again: Verb | None = None) -> None:
@@ -31,8 +34,9 @@ def check_plan(plan: Plan, again: Verb | None = None) -> None:
         again: a stage that is to be run again, so that what it depends on may differ.
 
     Raises:
-        UserError: naming what differs.
+        UserError: naming what differs; or where a study was killed while it forgot another stage than ``again``.
     """
+    _check_forgotten(plan, again)
     for cell in plan.cells:
         check_identity(cell, again if again in cell.verbs else None)
         for peer in peers_of(cell):
@@ -50,8 +54,8 @@ def left_over(plan: Plan) -> list[str]:
 def run_study(plan: Plan, *, keep_going: bool = False, again: Verb | None = None, jobs: int = 1) -> list[StageError]:
     """Run every stage that is not through.
 
-    A study that is killed at any point goes on with the same call: what is through is not run again, and the stage that
-    was running starts anew.
+    A study that is killed at any point goes on with the same call, but for ``again``, which would forget once more:
+    what is through is not run again, and the stage that was running starts anew.
 
     Args:
         plan: the study.
@@ -68,16 +72,41 @@ def run_study(plan: Plan, *, keep_going: bool = False, again: Verb | None = None
     """
     check_plan(plan, again)
     with locked(plan.root) as lock:
+        if again is not None:
+            _forget(plan, again)
         for cell in plan.cells:
-            if again in cell.verbs:
-                forget(cell, again)
-            save_identity(cell, anew=again in cell.verbs)
+            save_identity(cell)
             for peer in peers_of(cell):
                 save_identity(peer)
         # Small models get more of two cores as two processes than as one with two threads.
         threads = None if jobs == 1 else max(1, (os.cpu_count() or 1) // jobs)
         with _progress(plan, jobs) as say:
             return _run_cells(plan, Processes((lock,), threads), say, keep_going, jobs)
+
+
+def _forget(plan: Plan, again: Verb) -> None:
+    """Forget a stage of every cell, and note it until none is left.
+
+    Afterwards nothing else would tell the cells that a kill has left as they were from those that were run again.
+    """
+    note = plan.root / _FORGETTING
+    write_whole(note, f"{again}\n")
+    for cell in plan.cells:
+        if again in cell.verbs:
+            forget(cell, again)
+            save_identity(cell, anew=True)
+    note.unlink()
+
+
+def _check_forgotten(plan: Plan, again: Verb | None) -> None:
+    note = plan.root / _FORGETTING
+    unfinished = note.read_text(encoding="utf-8").strip() if note.is_file() else None
+    if unfinished not in (None, again):
+        got = "it is missing" if again is None else f"got --again={again}"
+        raise UserError(
+            f"Expected --again={unfinished} once more but {got}; the study in {plan.root} ended while it was "
+            "forgetting that stage"
+        )
 
 
 def _run_cells(plan: Plan, processes: Processes, say: _Progress, keep_going: bool, jobs: int) -> list[StageError]:

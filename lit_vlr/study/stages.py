@@ -8,8 +8,10 @@ import shutil
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
+from lit_vlr.errors import ConfigError, UserError
 from lit_vlr.study.identity import write_whole
 from lit_vlr.study.labels import write_labels
 from lit_vlr.study.plan import Cell
@@ -34,7 +36,7 @@ class StageError(Exception):
     Attributes:
         cell: whose stage it was.
         verb: the stage.
-        status: the exit status of its process; negative for a signal.
+        status: the exit status of its process, negative for a signal; 2 where the study itself could not do its part.
         log: where everything is that it said.
     """
 
@@ -49,9 +51,22 @@ class StageError(Exception):
 
 
 def finished(cell: Cell) -> dict[str, float]:
-    """Wall-clock seconds of each stage that is through, and under ``<verb>_cpu`` those of its processors."""
+    """Wall-clock seconds of each stage that is through, and under ``<verb>_cpu`` those of its processors.
+
+    Raises:
+        UserError: if their file is damaged.
+    """
     path = cell.folder / SECONDS
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    if not path.is_file():
+        return {}
+    try:
+        found = json.loads(path.read_bytes())
+        if not isinstance(found, dict):
+            raise ValueError(f"{found!r}, which is no object")
+    except ValueError as error:
+        remedy = f"remove it to run every stage of {cell.name} again"
+        raise UserError(f"Expected JSON in {path} but got {error}; {remedy}") from error
+    return found
 
 
 def missing(cell: Cell) -> list[Verb]:
@@ -84,24 +99,38 @@ def run_stage(cell: Cell, verb: Verb, processes: Processes) -> dict[str, float]:
         Wall-clock seconds of the stage, and those of its processors, which a busy machine changes less.
 
     Raises:
-        StageError: if its process fails.
-        UserError: if the peers of the cell have not labelled what it is trained on.
+        StageError: if its process fails, or with status 2 if the peers of the cell have not labelled what it is trained
+            on, or its calibration predictions give no threshold.
     """
     for name in _PRODUCTS[verb]:
         product = cell.folder / name
         shutil.rmtree(product) if product.is_dir() else product.unlink(missing_ok=True)
     started = time.time()
     log = cell.folder / f"{verb}.log"
+    log.write_text("", encoding="utf-8")  # what an earlier attempt said is none of this one's
     if verb == "fit" and cell.labels is not None:
-        write_labels(cell)
+        with _logged(cell, verb, log):
+            write_labels(cell)
     ended = processes.call([sys.executable, "-m", "lit_vlr.cli", *cell.arguments(verb)], log)
     if ended.status:
         raise StageError(cell, verb, ended.status, log)
     if verb == "validate":
-        choose_threshold(cell, log)
+        with _logged(cell, verb, log):
+            choose_threshold(cell, log)
     taken = {verb: time.time() - started, f"{verb}_cpu": ended.cpu_seconds}
     write_whole(cell.folder / SECONDS, json.dumps(finished(cell) | taken))
     return taken
+
+
+@contextlib.contextmanager
+def _logged(cell: Cell, verb: Verb, log: Path) -> Iterator[None]:
+    """What a process would say of a mistake, and leave with, where the study itself does a part of the stage."""
+    try:
+        yield
+    except (UserError, ConfigError, FileNotFoundError) as error:
+        with log.open("a", encoding="utf-8") as file:
+            file.write(f"lit-vlr: error: {' '.join(str(error).split())}\n")
+        raise StageError(cell, verb, 2, log) from error
 
 
 def choose_threshold(cell: Cell, log: Path) -> None:

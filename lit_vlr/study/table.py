@@ -80,6 +80,7 @@ class Table:
         rows: set by set, and within a set arm by arm.
         arms: each arm against the baseline on the same set.
         attacks: each arm under attack against itself on clean pictures.
+        own_for_costs: whether each cost has a threshold of its own, or the one in force.
     """
 
     baseline: str
@@ -88,6 +89,7 @@ class Table:
     rows: tuple[Row, ...]
     arms: tuple[Comparison, ...]
     attacks: tuple[Comparison, ...]
+    own_for_costs: bool = True
 
     def row(self, arm: str, name: str) -> Row | None:
         """The row of an arm on a set."""
@@ -150,6 +152,7 @@ def make_table(
             for first, second in attacks
             if second in cells and set(cells[second].uids) == set(cells[first].uids)
         ),
+        all(scored.by_cost for arms in answered.values() for seeds in arms.values() for scored in seeds.values()),
     )
 
 

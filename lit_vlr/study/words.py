@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Literal
 
-from lit_vlr.functional import Interval, PairedDifference
+from lit_vlr.functional import Interval, PairedDifference, minimum_without_error
 from lit_vlr.report.runs import split_name
 from lit_vlr.report.words import brackets, direction, percent, percent_interval, points
 from lit_vlr.study.table import Comparison, Row, Table
 
 _HOME = "test"
-_FEW = 29  # pictures: spotless answers on 28 leave a risk of 10% possible, for .9^28 > .05
+_DOUBT = 0.05
+"""Spotless answers on fewer pictures than leave this much to a risk beyond the promise show nothing: .9^28 is more."""
 
 
 def answer(table: Table) -> list[str]:
     """To what extent the other arms are more robust than the baseline, at what price, and whether promises are kept.
 
-    The attack is the one that raised the baseline's AURC most, and the arm the one with the lowest AURC under it.
+    The attack is the one under which the baseline's AURC is highest, and the arm the one with the lowest AURC under it.
+    Where there are several to choose from, the choice is said: made on the very pictures, it flatters the arm.
     """
     base = table.baseline
     attacked = [row for row in table.rows if row.arm == base and _of_home(row.set)]
@@ -29,30 +32,32 @@ def answer(table: Table) -> list[str]:
         return [f"No other arm was tested under {_attack(worst.set)}, so “{base}” is compared with nothing."]
     best = min(rivals, key=lambda one: one.differences["aurc"].value)
     return [
-        _robustness(table, worst, best, len(rivals)),
+        _robustness(table, worst, best, rivals, len(attacked)),
         *_price(table, best.arm),
         *_risk(table, best.arm),
         *_promise(table, best.arm),
     ]
 
 
-def _robustness(table: Table, worst: Row, best: Comparison, rivals: int) -> str:
+def _robustness(table: Table, worst: Row, best: Comparison, rivals: Sequence[Comparison], attacks: int) -> str:
     own = table.row(best.arm, best.set)
     assert own is not None  # it is compared, so it has a row
     start = (
         f"Under {_attack(worst.set)}, AURC is {_area(own.metrics['aurc'])} for “{best.arm}” and "
         f"{_area(worst.metrics['aurc'])} for “{table.baseline}”"
     )
-    picked = (
-        f"; it is the best of {rivals} arms, picked on these very pictures, which flatters it" if rivals > 1 else ""
-    )
+    picked = _picked(attacks, "AURC", table.baseline, best.arm)
+    if len(rivals) > 1:
+        picked += f"; “{best.arm}” is the best of {len(rivals)} arms, picked on these very pictures, which flatters it"
     match direction(_interval(best.differences["aurc"])):
         case "less":
             return (
                 f"{start}: {best.ratios['aurc'].value:.2f} times as much {brackets(best.ratios['aurc'], 1, 2)}{picked}."
             )
         case "more":
-            return f"{start}, so that no arm was more robust."
+            # The best by its value: the interval of another one may still include that it is more robust.
+            settled = all(direction(_interval(one.differences["aurc"])) == "more" for one in rivals)
+            return f"{start}, so that {'no arm was' if settled else 'none was shown to be'} more robust{picked}."
         case _:
             found = _interval(best.differences["aurc"])
             return f"{start}, a difference of {_area(found)} that these pictures do not settle{picked}."
@@ -75,7 +80,7 @@ def _price(table: Table, arm: str) -> list[str]:
 
 
 def _risk(table: Table, arm: str) -> list[str]:
-    """Risk among the answered at the frozen threshold, under the attack that raised the baseline's most."""
+    """Risk among the answered at the frozen threshold, under the attack under which the baseline's is highest."""
     rows = [row for row in table.rows if row.arm == table.baseline and _of_home(row.set)]
     known = [row for row in rows if _answers(row)]
     if not known:
@@ -85,12 +90,13 @@ def _risk(table: Table, arm: str) -> list[str]:
     if own is None or found is None:
         return []
     said = f"Under {_attack(worst.set)}, at frozen thresholds, “{table.baseline}” answers {_answered(worst)}"
+    picked = _picked(len(known), "risk", table.baseline, arm)
     if not _answers(own):
-        return [f"{said}; “{arm}” answers nothing."]
+        return [f"{said}; “{arm}” answers nothing{picked}."]
     settled = direction(_interval(found.differences["risk"]))
     verdict = {"less": "lower", "more": "higher"}.get(settled)
     tail = f"its risk is {verdict}" if verdict else "whose risk is lower is not settled"
-    return [f"{said}, and “{arm}” {_answered(own)}: {tail}."]
+    return [f"{said}, and “{arm}” {_answered(own)}: {tail}{picked}."]
 
 
 def _promise(table: Table, arm: str) -> list[str]:
@@ -98,18 +104,31 @@ def _promise(table: Table, arm: str) -> list[str]:
     rows = [row for row in table.rows if row.arm == arm]
     verdicts: dict[str, list[str]] = {"less": [], "more": [], "open": [], "unknown": []}
     for row in rows:
-        verdicts[_kept(row)].append(row.set)
+        verdicts[_kept(row, table.max_risk)].append(row.set)
     words = {"less": "kept", "more": "broken", "open": "not settled", "unknown": "without enough answers to tell"}
     parts = [f"{words[key]} on {', '.join(sets)}" for key, sets in verdicts.items() if sets]
     promised = f"The risk of at most {percent(table.max_risk)} that the threshold of “{arm}” was chosen for"
     return [f"{promised} is {'; '.join(parts)}."]
 
 
-def _kept(row: Row) -> Literal["more", "less", "open", "unknown"]:
-    """The direction of the violation; unknown where a few answers happen to be all alike, which no resample varies."""
+def _kept(row: Row, max_risk: float) -> Literal["more", "less", "open", "unknown"]:
+    """The direction of the violation; unknown where so few pictures cannot show it, whatever their resamples say.
+
+    Resamples of a few answers that happen to be all alike, or nearly so, have no width, or hardly any.
+    """
     violation = row.metrics["violation"]
-    pictures = row.images * row.metrics["coverage"].value
-    return "unknown" if violation.low == violation.high and pictures < _FEW else direction(violation)
+    said = direction(violation)
+    least = minimum_without_error(max_risk, _DOUBT) if max_risk else 0  # of no risk at all one mistake is too much
+    few = round(row.images * row.metrics["coverage"].value, 6) < least
+    return "unknown" if few and (said == "less" or violation.low == violation.high) else said
+
+
+def _picked(attacks: int, metric: str, baseline: str, arm: str) -> str:
+    """How the attack was chosen: what looks worst for the baseline does so partly by chance."""
+    if attacks == 1:
+        return ""
+    how = f"of {attacks} attacks the one with the highest {metric} of “{baseline}”"
+    return f"; {how} was picked on these very pictures, which flatters “{arm}”"
 
 
 def _answers(row: Row) -> bool:

@@ -91,13 +91,14 @@ def as_markdown(table: Table, answer: Sequence[str], figures: Sequence[tuple[str
     if table.attacks:
         taken = [[one.set, one.arm, *_cells(one.differences, names), _ratio(one)] for one in table.attacks]
         parts += ["## Under attack minus clean", _lines(["set", "arm", *heads, "AURC ratio"], taken)]
+    which = "that the calibration split has for that cost" if table.own_for_costs else "in force"
     parts.append(
         f"Brackets: 95% bootstrap intervals over pictures ({table.n_resamples:,} resamples), answers under all seeds "
         f"together. Risk: wrong among the answered at the threshold that was frozen on calibration data. Violation: "
         f"that minus the {risk} that were allowed. C@R: the largest coverage at {risk} risk by the best threshold on "
         "the very set; oracle gap: that minus the realised coverage, negative where more was answered than the risk "
         "allows. Φ: a right answer earns its accuracy, a wrong one "
-        "costs its index, abstaining earns nothing, at the threshold that the calibration split has for that cost."
+        f"costs its index, abstaining earns nothing, at the threshold {which}."
     )
     if figures:
         parts += ["## Figures", *(f"{said}\n\n![{said}]({path})" for said, path in figures)]

@@ -54,15 +54,16 @@ def run_plan(plan: Plan, switches: Switches) -> None:
     if switches.dry_run:
         print_cost(plan, switches.jobs)
         return
+    same = "the same command" if switches.again is None else "the same command without --again"
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # an end as Ctrl-C makes it, stages included
     try:
         failed = run_study(plan, keep_going=switches.keep_going, again=switches.again, jobs=switches.jobs)
     except KeyboardInterrupt:
-        print(f"lit-vlr: interrupted with {_left(plan, switches.jobs)} left; the same command goes on", file=sys.stderr)
+        print(f"lit-vlr: interrupted with {_left(plan, switches.jobs)} left; {same} goes on", file=sys.stderr)
         raise
     except StageError as error:
         print(error.tail, file=sys.stderr)
-        raise UserError(f"{error}; the same command goes on, --keep-going with the other cells") from error
+        raise UserError(f"{error}; {same} goes on, --keep-going with the other cells") from error
     finally:
         signal.signal(signal.SIGTERM, before)
     for one in failed:

@@ -46,6 +46,18 @@ def test_a_changed_file_is_named_with_its_keys(plan: Plan, tmp_path: Path) -> No
     assert f"{tmp_path / 'a.yaml'}: data.sizes.1 was 2 and is 3" in str(refusal.value)
 
 
+def test_null_is_not_absent(plan: Plan, tmp_path: Path) -> None:
+    """Null in a later file takes back what an earlier one says."""
+    (tmp_path / "a.yaml").write_text("trainer: {max_steps: null}\ndata: {sizes: [1, 2]}\n")
+    plan = replace(plan, root=tmp_path / "other")
+    for cell in plan.cells:
+        identity.save_identity(cell)
+    (tmp_path / "a.yaml").write_text("trainer: {max_epochs: null}\ndata: {sizes: [1, 2]}\n")
+    with pytest.raises(UserError, match=r"trainer\.max_steps was null and is absent") as refusal:
+        check_plan(plan)
+    assert "trainer.max_epochs was absent and is null" in str(refusal.value)
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
@@ -132,6 +144,32 @@ def test_a_folder_of_somebody_else_is_left_alone(plan: Plan) -> None:
     (plan.root / "mine-0" / "thesis.txt").write_text("years of work")
     with pytest.raises(UserError, match=r"Expected .*mine-0 to be this study's but it has no cell.json"):
         check_plan(replace(plan, arms={"mine": plan.arms["sft"]}))
+
+
+def test_a_kill_while_the_record_is_written_is_no_obstacle(plan: Plan) -> None:
+    cell = plan.cells[0]
+    (cell.folder / "cell.json").rename(cell.folder / "cell.json.part")
+    check_plan(plan)
+    (cell.folder / "cell.json.part").write_text('{"sha')
+    check_plan(plan)
+    identity.save_identity(cell)
+    assert [path.name for path in cell.folder.iterdir()] == ["cell.json"]
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"fit": '])
+def test_a_damaged_record_of_what_is_through_is_named(plan: Plan, text: str) -> None:
+    path = plan.cells[0].folder / "seconds.json"
+    path.write_text(text)
+    with pytest.raises(UserError, match=f"Expected .* in {path} but got .*; remove it to run every stage of sft-0 ag"):
+        missing(plan.cells[0])
+
+
+def test_what_is_written_is_on_the_disk_before_it_has_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[bool] = []
+    monkeypatch.setattr(os, "fsync", lambda _: synced.append((tmp_path / "a.json").exists()))
+    identity.write_whole(tmp_path / "a.json", "{}")
+    assert synced == [False]
+    assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
 
 
 def test_the_record_can_be_checked_by_hand(plan: Plan) -> None:

@@ -104,6 +104,35 @@ def test_mistakes_are_said_in_a_line(tmp_path: Path, change: tuple[str, str], me
         read_plan(["--config", str(path)])
 
 
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("--data.order_seed=7", "folders, seeds, folds, checkpoints and thresholds are the study's"),
+        ("--data.init_args.order_seed=7", "are the study's"),
+        ("--data.fold=0", "are the study's"),
+        ("--data.folds=2", "are the study's"),
+        ("--config=my.yaml", "are the study's"),
+        ("--data=my.yaml", "name config files, whose contents a cell remembers, in `common` or `configs`"),
+        ("--trainer=my.yaml", "in `common` or `configs`"),
+        ("--model=my.yaml", "in `common` or `configs`"),
+        ("--optimizer=my.yaml", "in `common` or `configs`"),
+        ('--data.init_args={"order_seed": 7}', "in `common` or `configs`"),
+        ("--model.objective=my.yaml", "in `common` or `configs`"),
+        ("--trainer.callbacks+=my.yml", "in `common` or `configs`"),
+    ],
+)
+def test_no_spelling_hands_in_what_a_cell_does_not_remember(tmp_path: Path, override: str, said: str) -> None:
+    with pytest.raises(
+        UserError, match=f"Expected `overrides` such as .* but got {re.escape(repr(override))}; .*{said}"
+    ):
+        Plan(tmp_path, {"a": Arm(("x.yaml",))}, overrides=(override,))
+
+
+def test_other_overrides_are_free(tmp_path: Path) -> None:
+    overrides = ("--trainer.max_steps=10", "--data.init_args.train_size=4", "--model.objective.labels=a.jsonl")
+    Plan(tmp_path, {"a": Arm(("x.yaml",))}, overrides=overrides)
+
+
 def test_a_study_without_arms_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="Expected `arms` but there are none"):
         Plan(tmp_path, {})

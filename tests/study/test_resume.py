@@ -16,7 +16,7 @@ from lit_vlr.predictions import read_manifest
 from lit_vlr.study.lock import locked
 from lit_vlr.threshold_file import read_threshold
 from tests.study._processes import start, wait_for
-from tests.study._studies import write_plan
+from tests.study._studies import COMMON, SHORT, write_plan
 
 pytestmark = pytest.mark.slow
 
@@ -44,6 +44,16 @@ def test_the_report_is_of_arms(whole: Path) -> None:
     page = (whole / "report.html").read_text()
     assert 'data-arm="sft"' in page
     assert "sft-0" not in [line.strip() for line in page.splitlines()]
+
+
+def test_a_fit_that_is_told_to_end_is_not_through(tmp_path: Path) -> None:
+    """Lightning then raises a SystemExit without a code, which is status 0."""
+    files = [part for file in COMMON for part in ("--config", file)]
+    endless = ("--trainer.max_steps=100000", "--trainer.max_epochs=-1")
+    process = start(["fit", *files, *SHORT, *endless, f"--trainer.default_root_dir={tmp_path}"])
+    wait_for(lambda: (tmp_path / "checkpoints" / "last.ckpt").exists(), process)
+    process.terminate()
+    assert process.wait(timeout=120) == 128 + signal.SIGTERM
 
 
 def test_another_configuration_is_refused_with_what_differs(whole: Path, tmp_path: Path, capsys) -> None:

@@ -13,7 +13,7 @@ import pytest
 from lit_vlr.errors import UserError
 from lit_vlr.study.answered import read_cells
 from lit_vlr.study.plan import Plan
-from lit_vlr.study.settings import Arm
+from lit_vlr.study.settings import Arm, Promise
 from lit_vlr.study.table import Table, make_table, study_table
 from lit_vlr.study.words import answer
 from lit_vlr.study.write import as_csv, as_json, as_markdown
@@ -230,6 +230,17 @@ def test_arms_can_be_compared_with_another_one_than_the_first(tmp_path: Path) ->
     assert usual.differences["accuracy"][0] == -other.differences["accuracy"][0] == 0.5
     with pytest.raises(UserError, match=r"Expected `baseline` to be an arm but got 'earlier'; there are sft, later"):
         study_table(plan, "earlier")
+
+
+def test_the_legend_says_which_threshold_a_cost_has(tmp_path: Path) -> None:
+    """Without calibration predictions there is none but the checkpoint's."""
+    plan = finished(tmp_path, test=rows([0.9, 0.1], [1.0, 0.0], 0.5))
+    own, promised = "at the threshold that the calibration split has for that cost.", "at the threshold in force."
+    write_cell(plan.cells[0], {"calibration": [replace(p, uid=f"c/{p.uid}") for p in rows([0.9], [1.0], 0.5)]})
+    assert own in as_markdown(study_table(plan), [])
+    text = as_markdown(study_table(replace(plan, threshold=Promise("checkpoint"))), [])
+    assert promised in text
+    assert own not in text
 
 
 def test_a_calibration_set_that_shares_a_question_is_refused(tmp_path: Path) -> None:
