@@ -66,6 +66,7 @@ def write_report(
     Raises:
         FileNotFoundError: if a run is missing or holds no predictions.
         ValueError: if there is no run, two have the same name, or a set is empty.
+        UserError: if the sets of a run were answered under different thresholds or by different checkpoints.
         PredictionsFormatError: if a predictions file or a manifest cannot be used.
         GalleryFormatError: if a gallery cannot be used.
     """

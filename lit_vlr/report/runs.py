@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from lit_vlr.errors import UserError
 from lit_vlr.predictions import manifest_path, read_manifest, read_predictions
 from lit_vlr.threshold_file import sha256
 from lit_vlr.types import Prediction
@@ -83,6 +85,7 @@ def read_runs(folders: Sequence[Path | str]) -> list[Run]:
     Raises:
         FileNotFoundError: if a folder is missing or holds no predictions.
         ValueError: if there is no folder, two have the same name, or a set is empty.
+        UserError: if the sets of a run were answered under different thresholds or by different checkpoints.
         PredictionsFormatError: if a predictions file or a manifest cannot be used.
     """
     if not folders:
@@ -106,7 +109,34 @@ def _read_run(folder: Path | str) -> Run:
     name = folder.resolve().name
     beside = [path for pattern in _BESIDE for path in sorted(folder.glob(pattern))]
     hashes = {f"{name}/{path.relative_to(folder).as_posix()}": sha256(path) for path in [*files, *beside]}
-    return Run(name, folder, {path.stem: _read_set(path) for path in files}, hashes)
+    sets = {path.stem: _read_set(path) for path in files}
+    _check_alike(folder, sets)
+    return Run(name, folder, sets, hashes)
+
+
+def _check_alike(folder: Path, sets: Mapping[str, PredictionSet]) -> None:
+    """Two tests into one folder leave sets that nothing may be concluded from: what differs is not the attack alone.
+
+    A set without a manifest says nothing of itself and is let pass.
+    """
+    for key in ("threshold", "checkpoint"):
+        values: dict[float | str | None, list[str]] = {}
+        for name, one in sets.items():
+            if key in one.manifest:
+                values.setdefault(_comparable(one.manifest[key]), []).append(name)
+        if len(values) > 1:
+            found = "; ".join(f"{value} for {', '.join(names)}" for value, names in values.items())
+            raise UserError(
+                f"Expected one {key} for all sets of the run {str(folder)!r} but got {found}; test again into a fresh"
+                " folder, or move what an earlier test left out of this one"
+            )
+
+
+def _comparable(value: Any) -> float | str | None:  # noqa: ANN401 - straight from JSON
+    """A checkpoint is one file whether its path is written from here or from the root."""
+    if isinstance(value, str):
+        return os.path.abspath(value)
+    return value if value is None or isinstance(value, int | float) else str(value)
 
 
 def _read_set(path: Path) -> PredictionSet:
