@@ -25,7 +25,7 @@ class PredictionSet:
         name: the file's stem, ``test`` or ``test+linf_pgd``.
         predictions: in the file's order.
         manifest: how they were made; empty where there is no manifest.
-        fits: which fit of the arm each is of, where several are shown as one; else empty.
+        fits: number of the fit that each is of, where arms are made of fits; else empty.
         thresholds: that the predictions of each fit were decided by, as recorded; None where it was not.
     """
 

@@ -11,7 +11,8 @@ from collections.abc import Iterator, Sequence
 from typing import Literal
 
 from lit_vlr.functional import Interval
-from lit_vlr.report.summary import Change, Contrast, Row, Summary, negate
+from lit_vlr.report.contrasts import Contrast
+from lit_vlr.report.summary import Change, Row, Summary, negate
 
 LEAD = (
     "How accurate each arm is on clean, attacked and out-of-domain pictures, when it abstains, and whether its"
@@ -168,6 +169,11 @@ def _missing(summary: Summary) -> list[str]:
         missing.append(
             "No set was attacked and also left clean in these runs, so nothing can be said about robustness."
         )
+    for arm, baseline, sets in summary.uncompared:
+        missing.append(
+            f"“{arm}” and “{baseline}” are not compared on {', '.join(sets)}: they have no question, or no seed, in"
+            " common there."
+        )
     return missing
 
 
@@ -211,7 +217,7 @@ def _losses(summary: Summary) -> Iterator[str]:
 
 
 def _loss_contrast(contrast: Contrast) -> str:
-    than = f"under {contrast.attack} on {contrast.data} than “{contrast.baseline}”"
+    than = f"under {contrast.attack} on {contrast.data} than “{contrast.baseline}”{_on_fits(contrast)}"
     difference = contrast.difference  # loss of the arm minus loss of the baseline
     match direction(difference):
         case "more":
@@ -220,14 +226,13 @@ def _loss_contrast(contrast: Contrast) -> str:
             return f"“{contrast.arm}” lost {points(negate(difference))} less {than}."
         case _:
             pair = f"“{contrast.arm}” or “{contrast.baseline}” loses more"
-            return (
-                f"Whether {pair} under {contrast.attack} on {contrast.data} is not settled: {_unsettled(difference)}."
-            )
+            where = f"under {contrast.attack} on {contrast.data}{_on_fits(contrast)}"
+            return f"Whether {pair} {where} is not settled: {_unsettled(difference)}."
 
 
 def _clean_contrast(contrast: Contrast) -> str:
     difference = contrast.difference  # accuracy of the arm minus that of the baseline
-    start = f"On clean {contrast.data}, the accuracy of “{contrast.arm}” is"
+    start = f"On clean {contrast.data}{_on_fits(contrast)}, the accuracy of “{contrast.arm}” is"
     match direction(difference):
         case "more":
             return f"{start} {points(difference)} higher than that of “{contrast.baseline}”."
@@ -293,6 +298,13 @@ def _on_shared(change: Change, summary: Summary) -> str:
     """The number of questions, where the attack was run on fewer than the clean set has."""
     whole = [row.n for row in summary.rows_of(change.arm) if row.set == change.data]
     return "" if whole == [change.n] else f" (on the {change.n:,} questions that both have)"
+
+
+def _on_fits(contrast: Contrast) -> str:
+    """The number of fits, where one of two arms has more than are compared."""
+    if contrast.fits is None:
+        return ""
+    return f" (on the {contrast.fits} fits that both have)" if contrast.fits > 1 else " (on the one fit that both have)"
 
 
 def _unsettled(difference: Interval) -> str:
