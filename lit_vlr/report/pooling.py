@@ -68,7 +68,8 @@ def pool(name: str, fits: Mapping[int, Run]) -> Run:
     sets = {
         key: _pool_set({fit: fits[fit].sets[key] for fit in sorted(fits) if key in fits[fit].sets}) for key in names
     }
-    return Run(name, runs[0].folder, sets, {file: found for run in runs for file, found in run.files.items()})
+    files = {file: found for run in runs for file, found in run.files.items()}
+    return Run(name, runs[0].folder, sets, files, runs[0].tested)
 
 
 def by_question(one: PredictionSet) -> dict[Key, Prediction]:

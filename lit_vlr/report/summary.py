@@ -24,7 +24,7 @@ from lit_vlr.functional import (
 )
 from lit_vlr.report.contrasts import Contrast, accuracies, accuracy_of, losses, paired, uncompared
 from lit_vlr.report.pooling import mean_over_fits
-from lit_vlr.report.runs import PredictionSet, Run, set_order
+from lit_vlr.report.runs import PredictionSet, Run, home, set_names
 from lit_vlr.types import Prediction
 
 Floats: TypeAlias = npt.NDArray[np.float64]
@@ -113,6 +113,7 @@ class Summary:
         n_resamples: behind every interval but the next ones.
         n_resamples_rows: behind those of selective accuracy, AURC and coverage at risk, which are no plain means and
             need the rows of every resample.
+        home: the data set in domain; None where nothing tells which it is.
         uncompared: arm, first arm and sets, where both have a set but no question of it in one fit.
     """
 
@@ -124,6 +125,7 @@ class Summary:
     clean_contrasts: tuple[Contrast, ...]
     n_resamples: int
     n_resamples_rows: int
+    home: str | None = None
     uncompared: tuple[tuple[str, str, tuple[str, ...]], ...] = ()
 
     def rows_of(self, arm: str) -> list[Row]:
@@ -149,7 +151,7 @@ def summarize(runs: Sequence[Run], *, n_resamples: int = 1000, n_resamples_rows:
         n_resamples: of the bootstrap.
         n_resamples_rows: of the bootstrap of what is not a plain mean, which is much slower.
     """
-    names = sorted({name for run in runs for name in run.sets}, key=set_order)
+    names = set_names(runs)
     cells = [(run, run.sets[name]) for name in names for run in runs if name in run.sets]
     rows = {(run.name, one.name): _row(run.name, one, n_resamples, n_resamples_rows) for run, one in cells}
     changes = []
@@ -174,6 +176,7 @@ def summarize(runs: Sequence[Run], *, n_resamples: int = 1000, n_resamples_rows:
         clean_contrasts=tuple(one for one in contrasts if one.attack is None),
         n_resamples=n_resamples,
         n_resamples_rows=n_resamples_rows,
+        home=home(runs),
         uncompared=tuple(uncompared(compared)),
     )
 

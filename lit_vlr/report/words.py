@@ -12,19 +12,20 @@ from typing import Literal
 
 from lit_vlr.functional import Interval
 from lit_vlr.report.contrasts import Contrast
+from lit_vlr.report.runs import is_control
 from lit_vlr.report.summary import Change, Row, Summary, negate
 
 LEAD = (
-    "How accurate each arm is on clean, attacked and out-of-domain pictures, when it abstains, and whether its"
-    " confidence tells its right answers from its wrong ones. Every number is computed from the predictions files of"
-    " the runs."
+    "How accurate each arm is on each set, clean or attacked, when it abstains, and whether its confidence tells its"
+    " right answers from its wrong ones. Every number is computed from the predictions files of the runs."
 )
 
 GLOSSARY = (
     (
         "Accuracy",
-        "Mean soft VQA accuracy over all questions, whether or not the arm abstained: an answer counts in proportion to"
-        " the annotators who gave it. Risk is one minus accuracy.",
+        "Mean score of the answers, from 0 to 1, over all questions, whether or not the arm abstained. The score is the"
+        " set's own: soft VQA accuracy, by which an answer counts more the more annotators gave it, unless the set has"
+        " another, such as exact match or yes/no. Risk is one minus accuracy.",
     ),
     (
         "Coverage",
@@ -149,14 +150,14 @@ def worst_first(changes: Sequence[Change]) -> list[Change]:
 
 
 def sentences(summary: Summary) -> list[str]:
-    """Every comparison: accuracy under attack, arms compared, abstention, out of domain."""
+    """Every comparison: accuracy under attack, arms compared, abstention, sets compared."""
     return [
         *_missing(summary),
         *_losses(summary),
         *map(_loss_contrast, summary.loss_contrasts),
         *map(_clean_contrast, summary.clean_contrasts),
         *_abstention(summary),
-        *_out_of_domain(summary),
+        *_elsewhere(summary),
     ]
 
 
@@ -263,25 +264,29 @@ def _abstention(summary: Summary) -> Iterator[str]:
         yield f"{text}."
 
 
-def _out_of_domain(summary: Summary) -> Iterator[str]:
+def _elsewhere(summary: Summary) -> Iterator[str]:
+    """Each arm on all sets that were not attacked, beside the one in domain."""
+    names = {row.data for row in summary.rows}
     for arm in summary.arms:
-        rows = [row for row in summary.rows_of(arm) if row.attack is None]
-        home, away = [row for row in rows if row.data == "test"], [row for row in rows if row.data.startswith("ood")]
+        rows = [row for row in summary.rows_of(arm) if row.attack is None and not is_control(row.data, names)]
+        home, away = [row for row in rows if row.data == summary.home], [r for r in rows if r.data != summary.home]
         if not away:
             continue
-        names = [row.set for row in away]
+        sets = [row.set for row in away]
         parts = [
-            _range("accuracy", [row.rates.accuracy for row in away], names),
-            _range("abstention", [row.rates.abstention for row in away], names),
+            _range("accuracy", [row.rates.accuracy for row in away], sets),
+            _range("abstention", [row.rates.abstention for row in away], sets),
         ]
-        yield f"Out of domain, clean, “{arm}” had {' and '.join(part for part in parts if part)}{_at_home(home)}."
+        had = " and ".join(part for part in parts if part)
+        where = "On sets" if summary.home is None else f"On sets other than {summary.home}"
+        yield f"{where} that were not attacked, “{arm}” had {had}{_at_home(home)}."
 
 
 def _at_home(rows: list[Row]) -> str:
     if not rows:
         return ""
     accuracy = "" if rows[0].rates.accuracy is None else f"{percent_interval(rows[0].rates.accuracy)} accuracy and "
-    return f"; on test it had {accuracy}{percent_interval(rows[0].rates.abstention)} abstention"
+    return f"; on {rows[0].data} it had {accuracy}{percent_interval(rows[0].rates.abstention)} abstention"
 
 
 def _range(what: str, values: list[Interval | None], names: list[str]) -> str:
