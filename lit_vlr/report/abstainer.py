@@ -8,7 +8,7 @@ from typing import Any
 
 from lit_vlr.functional import Interval, group_bootstrap, paired_difference
 from lit_vlr.report import words
-from lit_vlr.report.runs import Run, set_order
+from lit_vlr.report.runs import Run, set_names
 from lit_vlr.types import Prediction
 
 COST = 1.0
@@ -62,7 +62,7 @@ class Harm:
 
 def harms(runs: Sequence[Run], n_resamples: int) -> list[Harm]:
     """One for each attacked set with labels that has its clean twin: set by set, and within a set arm by arm."""
-    names = sorted({name for run in runs for name in run.sets}, key=set_order)
+    names = set_names(runs)
     found = [(run, name) for name in names for run in runs if name in run.sets]
     return [one for run, name in found if (one := _harm(run, name, n_resamples)) is not None]
 

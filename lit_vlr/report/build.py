@@ -66,6 +66,8 @@ def write_report(
     Raises:
         FileNotFoundError: if a run is missing or holds no predictions.
         ValueError: if there is no run, two have the same name, or a set is empty.
+        UserError: if the sets of a run were answered under different thresholds or by different checkpoints, or two
+            fits of an arm have one seed.
         PredictionsFormatError: if a predictions file or a manifest cannot be used.
         GalleryFormatError: if a gallery cannot be used.
     """

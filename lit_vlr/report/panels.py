@@ -14,7 +14,7 @@ from lit_vlr.report import words
 from lit_vlr.report.drawing import Drawing
 from lit_vlr.report.figures import Curve, against_eps, bars, risk_coverage
 from lit_vlr.report.pooling import mean_curve, mean_over_fits
-from lit_vlr.report.runs import PredictionSet, Run, set_order
+from lit_vlr.report.runs import PredictionSet, Run, set_names
 from lit_vlr.report.strength import Strengths, strengths
 from lit_vlr.report.summary import Rates, Summary, complement, fits_of, labelled
 
@@ -69,7 +69,7 @@ def curve_sections(runs: Sequence[Run]) -> list[Section]:
     if not curves:
         return []
     top = _top(max(curve.risk) for curve in curves.values())
-    names = sorted({name for run in runs for name in run.sets}, key=set_order)
+    names = set_names(runs)
     groups = [
         (f"Risk against coverage on {data}, clean and attacked", f"attacked-{data}", [data, *attacked])
         for data in dict.fromkeys(name.partition("+")[0] for name in names)
@@ -77,7 +77,7 @@ def curve_sections(runs: Sequence[Run]) -> list[Section]:
     ]
     clean = [name for name in names if "+" not in name]
     if len(clean) > 1 or not groups:
-        heading = "Risk against coverage on clean pictures, in and out of domain"
+        heading = "Risk against coverage on every set that was not attacked"
         groups.append((heading, "clean", clean or names))
     found, slug = [], _slugs()
     for number, (heading, kind, shown_sets) in enumerate(groups):

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+import os
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from lit_vlr.errors import UserError
 from lit_vlr.predictions import manifest_path, read_manifest, read_predictions
 from lit_vlr.threshold_file import sha256
 from lit_vlr.types import Prediction
 
 _BESIDE = ("config.yaml", "*/config.yaml", "cell.json", "threshold.json", "calibration.jsonl", "gallery/index.json")
 """What else a run folder holds that its answers depend on, or that is shown."""
+_CONTROL = "_shuffled"  # what `lit_vlr.recording.RecordShuffledPredictions` adds to the first test set's name
 
 
 @dataclass(frozen=True)
@@ -23,7 +27,7 @@ class PredictionSet:
         name: the file's stem, ``test`` or ``test+linf_pgd``.
         predictions: in the file's order.
         manifest: how they were made; empty where there is no manifest.
-        fits: which fit of the arm each is of, where several are shown as one; else empty.
+        fits: number of the fit that each is of, where arms are made of fits; else empty.
         thresholds: that the predictions of each fit were decided by, as recorded; None where it was not.
     """
 
@@ -51,14 +55,16 @@ class Run:
     Attributes:
         name: the arm's name, which is the folder's.
         folder: where the run is.
-        sets: its sets by name, in the order of :func:`set_order`.
+        sets: its sets by name; :func:`set_names` puts them in order.
         files: SHA-256 of what it is made of, by ``<folder's name>/<path>``: predictions, configurations, threshold.
+        tested: its test sets in the order in which they were answered, where ``benchmarks.json`` tells; else empty.
     """
 
     name: str
     folder: Path
     sets: Mapping[str, PredictionSet]
     files: Mapping[str, str] = field(default_factory=dict)
+    tested: tuple[str, ...] = ()
 
 
 def split_name(name: str) -> tuple[str, str | None]:
@@ -71,10 +77,40 @@ def split_name(name: str) -> tuple[str, str | None]:
     return data, attack if plus else None
 
 
-def set_order(name: str) -> tuple[bool, str, str]:
-    """Sort key: ``test`` and its attacks first, each data set clean before attacked."""
+def set_order(name: str, home: str | None = "test") -> tuple[bool, str, str]:
+    """Sort key: the set in domain and its attacks first, each data set clean before attacked."""
     data, attack = split_name(name)
-    return data != "test", data, attack or ""
+    return data != home, data, attack or ""
+
+
+def set_names(runs: Sequence[Run]) -> list[str]:
+    """The sets of any run, in the order of `set_order`."""
+    first = home(runs)
+    return sorted({name for run in runs for name in run.sets}, key=lambda name: set_order(name, first))
+
+
+def home(runs: Sequence[Run]) -> str | None:
+    """The data set in domain, which the others are seen against; None where nothing tells which it is.
+
+    It is the first test set. That is what ``benchmarks.json`` begins with; else ``test``; else what the blind control
+    was made of; else the only one.
+    """
+    names = {split_name(name)[0] for run in runs for name in run.sets}
+    tested = {run.tested[0] for run in runs if run.tested} & names
+    controlled = {name for name in names if f"{name}{_CONTROL}" in names}
+    for known in (tested, names & {"test"}, controlled, names):
+        if len(known) == 1:
+            return next(iter(known))
+    return None
+
+
+def is_control(data: str, names: Collection[str]) -> bool:
+    """Whether a data set is another's questions on pictures of others: no domain of its own.
+
+    >>> is_control("okvqa_shuffled", {"okvqa", "okvqa_shuffled"}), is_control("okvqa_fog_1", {"okvqa", "okvqa_fog_1"})
+    (True, False)
+    """
+    return data.endswith(_CONTROL) and data.removesuffix(_CONTROL) in names
 
 
 def read_runs(folders: Sequence[Path | str]) -> list[Run]:
@@ -83,6 +119,7 @@ def read_runs(folders: Sequence[Path | str]) -> list[Run]:
     Raises:
         FileNotFoundError: if a folder is missing or holds no predictions.
         ValueError: if there is no folder, two have the same name, or a set is empty.
+        UserError: if the sets of a run were answered under different thresholds or by different checkpoints.
         PredictionsFormatError: if a predictions file or a manifest cannot be used.
     """
     if not folders:
@@ -106,7 +143,39 @@ def _read_run(folder: Path | str) -> Run:
     name = folder.resolve().name
     beside = [path for pattern in _BESIDE for path in sorted(folder.glob(pattern))]
     hashes = {f"{name}/{path.relative_to(folder).as_posix()}": sha256(path) for path in [*files, *beside]}
-    return Run(name, folder, {path.stem: _read_set(path) for path in files}, hashes)
+    sets = {path.stem: _read_set(path) for path in files}
+    _check_alike(folder, sets)
+    return Run(name, folder, sets, hashes, _tested(folder / "benchmarks.json"))
+
+
+def _tested(table: Path) -> tuple[str, ...]:
+    """The sets of what `lit_vlr.benchmark_table.write_table` wrote."""
+    return tuple(row["name"] for row in json.loads(table.read_text("utf-8"))["sets"]) if table.is_file() else ()
+
+
+def _check_alike(folder: Path, sets: Mapping[str, PredictionSet]) -> None:
+    """Two tests into one folder leave sets that nothing may be concluded from: what differs is not the attack alone.
+
+    A set without a manifest says nothing of itself and is let pass.
+    """
+    for key in ("threshold", "checkpoint"):
+        values: dict[float | str | None, list[str]] = {}
+        for name, one in sets.items():
+            if key in one.manifest:
+                values.setdefault(_comparable(one.manifest[key]), []).append(name)
+        if len(values) > 1:
+            found = "; ".join(f"{value} for {', '.join(names)}" for value, names in values.items())
+            raise UserError(
+                f"Expected one {key} for all sets of the run {str(folder)!r} but got {found}; test again into a fresh"
+                " folder, or move what an earlier test left out of this one"
+            )
+
+
+def _comparable(value: Any) -> float | str | None:  # noqa: ANN401 - straight from JSON
+    """A checkpoint is one file whether its path is written from here or from the root."""
+    if isinstance(value, str):
+        return os.path.abspath(value)
+    return value if value is None or isinstance(value, int | float) else str(value)
 
 
 def _read_set(path: Path) -> PredictionSet:

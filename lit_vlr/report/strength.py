@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lit_vlr.report.runs import Run, set_order
+from lit_vlr.report.runs import Run, set_names
 
 _RANGE = re.compile(r"over delta -([\d.e-]+)\.\.\1(?=,? for |$)")
 
@@ -37,7 +37,7 @@ def strengths(runs: Sequence[Run]) -> list[Strengths]:
     """Every attack that some arm was tested under at two ε or more."""
     found: dict[tuple[str, str], dict[str, dict[float, str]]] = {}
     for run in runs:
-        for name in sorted(run.sets, key=set_order):
+        for name in set_names([run]):
             one = run.sets[name]
             if (known := strength(one.manifest)) is not None and one.attack is not None:
                 attack, eps = known

@@ -20,11 +20,11 @@ from lit_vlr.functional import (
     aurc,
     coverage_at_risk,
     group_bootstrap,
-    paired_difference,
     selective_accuracy,
 )
+from lit_vlr.report.contrasts import Contrast, accuracies, accuracy_of, losses, paired, uncompared
 from lit_vlr.report.pooling import mean_over_fits
-from lit_vlr.report.runs import PredictionSet, Run, set_order, split_name
+from lit_vlr.report.runs import PredictionSet, Run, home, set_names
 from lit_vlr.types import Prediction
 
 Floats: TypeAlias = npt.NDArray[np.float64]
@@ -100,27 +100,6 @@ class Change:
 
 
 @dataclass(frozen=True)
-class Contrast:
-    """An arm against the first arm that has the set, over the questions that both have.
-
-    Attributes:
-        arm: the run's name.
-        baseline: the first run's name.
-        data: the data set.
-        attack: the attack; None for clean accuracy.
-        n: questions in both.
-        difference: the arm's quantity minus the baseline's: the loss under `attack`, or the clean accuracy.
-    """
-
-    arm: str
-    baseline: str
-    data: str
-    attack: str | None
-    n: int
-    difference: Interval
-
-
-@dataclass(frozen=True)
 class Summary:
     """Everything that the report says in numbers.
 
@@ -134,6 +113,8 @@ class Summary:
         n_resamples: behind every interval but the next ones.
         n_resamples_rows: behind those of selective accuracy, AURC and coverage at risk, which are no plain means and
             need the rows of every resample.
+        home: the data set in domain; None where nothing tells which it is.
+        uncompared: arm, first arm and sets, where both have a set but no question of it in one fit.
     """
 
     arms: tuple[str, ...]
@@ -144,6 +125,8 @@ class Summary:
     clean_contrasts: tuple[Contrast, ...]
     n_resamples: int
     n_resamples_rows: int
+    home: str | None = None
+    uncompared: tuple[tuple[str, str, tuple[str, ...]], ...] = ()
 
     def rows_of(self, arm: str) -> list[Row]:
         """The rows of one arm."""
@@ -168,7 +151,7 @@ def summarize(runs: Sequence[Run], *, n_resamples: int = 1000, n_resamples_rows:
         n_resamples: of the bootstrap.
         n_resamples_rows: of the bootstrap of what is not a plain mean, which is much slower.
     """
-    names = sorted({name for run in runs for name in run.sets}, key=set_order)
+    names = set_names(runs)
     cells = [(run, run.sets[name]) for name in names for run in runs if name in run.sets]
     rows = {(run.name, one.name): _row(run.name, one, n_resamples, n_resamples_rows) for run, one in cells}
     changes = []
@@ -182,15 +165,19 @@ def summarize(runs: Sequence[Run], *, n_resamples: int = 1000, n_resamples_rows:
                 and (change := _change(run.name, clean, attacked, rows, n_resamples, n_resamples_rows))
             ):
                 changes.append(change)
+    compared = [*losses(runs, names), *accuracies(runs, names)]
+    contrasts = [one for found in compared for one in found.contrasts(n_resamples)]
     return Summary(
         arms=tuple(run.name for run in runs),
         sets=tuple(names),
         rows=tuple(rows.values()),
         changes=tuple(changes),
-        loss_contrasts=tuple(_loss_contrasts(runs, names, n_resamples)),
-        clean_contrasts=tuple(_clean_contrasts(runs, names, n_resamples)),
+        loss_contrasts=tuple(one for one in contrasts if one.attack is not None),
+        clean_contrasts=tuple(one for one in contrasts if one.attack is None),
         n_resamples=n_resamples,
         n_resamples_rows=n_resamples_rows,
+        home=home(runs),
+        uncompared=tuple(uncompared(compared)),
     )
 
 
@@ -267,8 +254,8 @@ def _change(
     known = [(p, q) for p, q in zip(before, after, strict=True) if p.accuracy is not None and q.accuracy is not None]
     loss = None
     if known:
-        loss = _paired(
-            [p for p, _ in known], [_accuracy(p) for p, _ in known], [_accuracy(q) for _, q in known], n_resamples
+        loss = paired(
+            [p for p, _ in known], [accuracy_of(p) for p, _ in known], [accuracy_of(q) for _, q in known], n_resamples
         )
 
     def rates(one: PredictionSet, shared: Sequence[Prediction]) -> Rates:
@@ -283,56 +270,8 @@ def _change(
         clean=rates(clean, before),
         attacked=rates(attacked, after),
         accuracy_loss=loss,
-        abstention_rise=_paired(before, [p.abstained for p in after], [p.abstained for p in before], n_resamples),
+        abstention_rise=paired(before, [p.abstained for p in after], [p.abstained for p in before], n_resamples),
     )
-
-
-def _loss_contrasts(runs: Sequence[Run], names: Sequence[str], n_resamples: int) -> list[Contrast]:
-    """The loss of each later arm minus that of the first, question by question."""
-    contrasts: list[Contrast] = []
-    for name in names:
-        data, attack = split_name(name)
-        if attack is not None:
-            losses = {run.name: found for run in runs if (found := _losses(run, data, name))}
-            contrasts += _contrasts(losses, data, attack, n_resamples)
-    return contrasts
-
-
-def _clean_contrasts(runs: Sequence[Run], names: Sequence[str], n_resamples: int) -> list[Contrast]:
-    """The clean accuracy of each later arm minus that of the first, on the data sets that were attacked."""
-    contrasts: list[Contrast] = []
-    for data in dict.fromkeys(data for data, attack in map(split_name, names) if attack is not None):
-        accuracies = {
-            run.name: [(p, p.accuracy) for p in run.sets[data].predictions if p.accuracy is not None]
-            for run in runs
-            if data in run.sets
-        }
-        contrasts += _contrasts(accuracies, data, None, n_resamples)
-    return contrasts
-
-
-def _losses(run: Run, data: str, name: str) -> list[tuple[Prediction, float]]:
-    if data not in run.sets or name not in run.sets:
-        return []
-    pairs = zip(*_shared(run.sets[data].predictions, run.sets[name].predictions), strict=True)
-    return [(p, _accuracy(p) - _accuracy(q)) for p, q in pairs if p.accuracy is not None and q.accuracy is not None]
-
-
-def _contrasts(
-    values: dict[str, list[tuple[Prediction, float]]], data: str, attack: str | None, n_resamples: int
-) -> list[Contrast]:
-    """Each later arm against the first that has the set, over the questions that both have a value for."""
-    if not values:
-        return []
-    baseline, *later = values
-    base = {p.uid: value for p, value in values[baseline]}
-    found = []
-    for arm in later:
-        both = [(p, value, base[p.uid]) for p, value in values[arm] if p.uid in base]
-        if both:
-            difference = _paired([p for p, _, _ in both], [v for _, v, _ in both], [b for _, _, b in both], n_resamples)
-            found.append(Contrast(arm, baseline, data, attack, len(both), difference))
-    return found
 
 
 def _shared(clean: Sequence[Prediction], attacked: Sequence[Prediction]) -> tuple[list[Prediction], list[Prediction]]:
@@ -340,20 +279,3 @@ def _shared(clean: Sequence[Prediction], attacked: Sequence[Prediction]) -> tupl
     by_uid = {p.uid: p for p in clean}
     after = [p for p in attacked if p.uid in by_uid]
     return [by_uid[p.uid] for p in after], after
-
-
-def _paired(
-    predictions: Sequence[Prediction], first: Sequence[float], second: Sequence[float], n_resamples: int
-) -> Interval:
-    """First minus second, both in the order of `predictions`."""
-    uids = [p.uid for p in predictions]
-    groups = [p.image_id for p in predictions]
-    value, low, high, _ = paired_difference(
-        "mean", [first], [second], first_uids=uids, second_uids=uids, groups=groups, n_resamples=n_resamples
-    )
-    return Interval(value, low, high)
-
-
-def _accuracy(prediction: Prediction) -> float:
-    assert prediction.accuracy is not None  # the callers filter
-    return prediction.accuracy

@@ -76,9 +76,10 @@ def sweep(run: Run) -> Sweep:
 
 
 def frozen(run: Run, fit: int = 0) -> float:
-    """The threshold that a fit's sets were decided by: as recorded with the first of them, else read off the decisions.
+    """The threshold that all sets of a fit were decided by: as recorded, else read off the decisions.
 
-    Nothing was answered below the lowest answered confidence; where nothing was answered at all it is +inf.
+    `read_runs` refuses sets with several. Nothing was answered below the lowest answered confidence; where nothing was
+    answered at all it is +inf.
     """
     sets = [one for one in run.sets.values() if fit in one.thresholds]
     known = [found for one in sets if (found := one.thresholds[fit]) is not None]

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lit_vlr.report import words
-from lit_vlr.report.runs import Run, set_order
+from lit_vlr.report.runs import Run, set_names
 
 KEYS = ("check", "png")
 """The manifest's entries that this is about."""
@@ -36,7 +36,7 @@ Cell = tuple[str, str] | None
 
 def rows(runs: Sequence[Run]) -> list[dict[str, Any]]:
     """Sets, and in each the arms whose attack was checked or brought to files, with their cells."""
-    names = sorted({name for run in runs for name in run.sets}, key=set_order)
+    names = set_names(runs)
     found = []
     for name in names:
         arms = [(run.name, run.sets[name].manifest) for run in runs if name in run.sets]

@@ -11,19 +11,21 @@ from collections.abc import Iterator, Sequence
 from typing import Literal
 
 from lit_vlr.functional import Interval
-from lit_vlr.report.summary import Change, Contrast, Row, Summary, negate
+from lit_vlr.report.contrasts import Contrast
+from lit_vlr.report.runs import is_control
+from lit_vlr.report.summary import Change, Row, Summary, negate
 
 LEAD = (
-    "How accurate each arm is on clean, attacked and out-of-domain pictures, when it abstains, and whether its"
-    " confidence tells its right answers from its wrong ones. Every number is computed from the predictions files of"
-    " the runs."
+    "How accurate each arm is on each set, clean or attacked, when it abstains, and whether its confidence tells its"
+    " right answers from its wrong ones. Every number is computed from the predictions files of the runs."
 )
 
 GLOSSARY = (
     (
         "Accuracy",
-        "Mean soft VQA accuracy over all questions, whether or not the arm abstained: an answer counts in proportion to"
-        " the annotators who gave it. Risk is one minus accuracy.",
+        "Mean score of the answers, from 0 to 1, over all questions, whether or not the arm abstained. The score is the"
+        " set's own: soft VQA accuracy, by which an answer counts more the more annotators gave it, unless the set has"
+        " another, such as exact match or yes/no. Risk is one minus accuracy.",
     ),
     (
         "Coverage",
@@ -148,14 +150,14 @@ def worst_first(changes: Sequence[Change]) -> list[Change]:
 
 
 def sentences(summary: Summary) -> list[str]:
-    """Every comparison: accuracy under attack, arms compared, abstention, out of domain."""
+    """Every comparison: accuracy under attack, arms compared, abstention, sets compared."""
     return [
         *_missing(summary),
         *_losses(summary),
         *map(_loss_contrast, summary.loss_contrasts),
         *map(_clean_contrast, summary.clean_contrasts),
         *_abstention(summary),
-        *_out_of_domain(summary),
+        *_elsewhere(summary),
     ]
 
 
@@ -167,6 +169,11 @@ def _missing(summary: Summary) -> list[str]:
     if not summary.changes:
         missing.append(
             "No set was attacked and also left clean in these runs, so nothing can be said about robustness."
+        )
+    for arm, baseline, sets in summary.uncompared:
+        missing.append(
+            f"“{arm}” and “{baseline}” are not compared on {', '.join(sets)}: they have no question, or no seed, in"
+            " common there."
         )
     return missing
 
@@ -211,7 +218,7 @@ def _losses(summary: Summary) -> Iterator[str]:
 
 
 def _loss_contrast(contrast: Contrast) -> str:
-    than = f"under {contrast.attack} on {contrast.data} than “{contrast.baseline}”"
+    than = f"under {contrast.attack} on {contrast.data} than “{contrast.baseline}”{_on_fits(contrast)}"
     difference = contrast.difference  # loss of the arm minus loss of the baseline
     match direction(difference):
         case "more":
@@ -220,14 +227,13 @@ def _loss_contrast(contrast: Contrast) -> str:
             return f"“{contrast.arm}” lost {points(negate(difference))} less {than}."
         case _:
             pair = f"“{contrast.arm}” or “{contrast.baseline}” loses more"
-            return (
-                f"Whether {pair} under {contrast.attack} on {contrast.data} is not settled: {_unsettled(difference)}."
-            )
+            where = f"under {contrast.attack} on {contrast.data}{_on_fits(contrast)}"
+            return f"Whether {pair} {where} is not settled: {_unsettled(difference)}."
 
 
 def _clean_contrast(contrast: Contrast) -> str:
     difference = contrast.difference  # accuracy of the arm minus that of the baseline
-    start = f"On clean {contrast.data}, the accuracy of “{contrast.arm}” is"
+    start = f"On clean {contrast.data}{_on_fits(contrast)}, the accuracy of “{contrast.arm}” is"
     match direction(difference):
         case "more":
             return f"{start} {points(difference)} higher than that of “{contrast.baseline}”."
@@ -258,25 +264,29 @@ def _abstention(summary: Summary) -> Iterator[str]:
         yield f"{text}."
 
 
-def _out_of_domain(summary: Summary) -> Iterator[str]:
+def _elsewhere(summary: Summary) -> Iterator[str]:
+    """Each arm on all sets that were not attacked, beside the one in domain."""
+    names = {row.data for row in summary.rows}
     for arm in summary.arms:
-        rows = [row for row in summary.rows_of(arm) if row.attack is None]
-        home, away = [row for row in rows if row.data == "test"], [row for row in rows if row.data.startswith("ood")]
+        rows = [row for row in summary.rows_of(arm) if row.attack is None and not is_control(row.data, names)]
+        home, away = [row for row in rows if row.data == summary.home], [r for r in rows if r.data != summary.home]
         if not away:
             continue
-        names = [row.set for row in away]
+        sets = [row.set for row in away]
         parts = [
-            _range("accuracy", [row.rates.accuracy for row in away], names),
-            _range("abstention", [row.rates.abstention for row in away], names),
+            _range("accuracy", [row.rates.accuracy for row in away], sets),
+            _range("abstention", [row.rates.abstention for row in away], sets),
         ]
-        yield f"Out of domain, clean, “{arm}” had {' and '.join(part for part in parts if part)}{_at_home(home)}."
+        had = " and ".join(part for part in parts if part)
+        where = "On sets" if summary.home is None else f"On sets other than {summary.home}"
+        yield f"{where} that were not attacked, “{arm}” had {had}{_at_home(home)}."
 
 
 def _at_home(rows: list[Row]) -> str:
     if not rows:
         return ""
     accuracy = "" if rows[0].rates.accuracy is None else f"{percent_interval(rows[0].rates.accuracy)} accuracy and "
-    return f"; on test it had {accuracy}{percent_interval(rows[0].rates.abstention)} abstention"
+    return f"; on {rows[0].data} it had {accuracy}{percent_interval(rows[0].rates.abstention)} abstention"
 
 
 def _range(what: str, values: list[Interval | None], names: list[str]) -> str:
@@ -293,6 +303,13 @@ def _on_shared(change: Change, summary: Summary) -> str:
     """The number of questions, where the attack was run on fewer than the clean set has."""
     whole = [row.n for row in summary.rows_of(change.arm) if row.set == change.data]
     return "" if whole == [change.n] else f" (on the {change.n:,} questions that both have)"
+
+
+def _on_fits(contrast: Contrast) -> str:
+    """The number of fits, where one of two arms has more than are compared."""
+    if contrast.fits is None:
+        return ""
+    return f" (on the {contrast.fits} fits that both have)" if contrast.fits > 1 else " (on the one fit that both have)"
 
 
 def _unsettled(difference: Interval) -> str:

@@ -12,8 +12,10 @@ from typing import Any
 
 import pytest
 
+from lit_vlr.errors import UserError
 from lit_vlr.predictions import PredictionsFormatError, manifest_path, read_predictions
 from lit_vlr.report import GalleryFormatError, build_report
+from lit_vlr.report.runs import read_runs
 from lit_vlr.types import Prediction
 
 Factory = dict[str, Callable[..., Any]]
@@ -254,7 +256,7 @@ def test_arms_with_different_sets_and_no_manifest(factory: Factory, tmp_path: Pa
 def test_nothing_answered_and_a_single_picture(factory: Factory, tmp_path: Path) -> None:
     one = [replace(p, abstained=True, image_id="1") for p in factory["make_predictions"]("standard", "test", 6)]
     factory["write_set"](tmp_path / "shy", "test", one, threshold=float("inf"))
-    factory["write_set"](tmp_path / "shy", "test+linf_pgd", one)
+    factory["write_set"](tmp_path / "shy", "test+linf_pgd", one, threshold=float("inf"))
     page = build_quickly([tmp_path / "shy"], tmp_path / "out")
     cells = page.rows["shy", "test"]
     assert "[no interval]" in cells
@@ -282,6 +284,44 @@ def test_refusals(factory: Factory, tmp_path: Path) -> None:
     with pytest.raises(PredictionsFormatError, match="expected one JSON object"):
         build_report([tmp_path / "x" / "same"], tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("key", "values", "shown"),
+    [
+        ("threshold", (0.5, 0.8), r"0\.5 for test, ood_rephrased; 0\.8 for test\+linf_pgd"),
+        ("threshold", (0.5, None), r"0\.5 for test, ood_rephrased; None for test\+linf_pgd"),
+        (
+            "checkpoint",
+            ("old.ckpt", "new.ckpt"),
+            r".*/old\.ckpt for test, ood_rephrased; .*/new\.ckpt for test\+linf_pgd",
+        ),
+        ("checkpoint", (None, "new.ckpt"), r"None for test, ood_rephrased; .*/new\.ckpt for test\+linf_pgd"),
+    ],
+)
+def test_what_two_tests_left_in_one_folder_is_not_compared(
+    factory: Factory, tmp_path: Path, key: str, values: tuple[Any, Any], shown: str
+) -> None:
+    made = factory["make_predictions"]("standard", "test", 10)
+    for name in ("test", "ood_rephrased", "test+linf_pgd"):
+        factory["write_set"](tmp_path / "standard", name, made, **{key: values["+" in name]})
+    expected = (
+        rf"Expected one {key} for all sets of the run '.*standard' but got {shown}.*; test again into a fresh folder"
+    )
+    for runs in ([tmp_path / "standard"], {"arm": [tmp_path / "standard"]}):
+        with pytest.raises(UserError, match=expected):
+            build_report(runs, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_one_checkpoint_may_be_written_in_several_ways(
+    factory: Factory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    made = factory["make_predictions"]("standard", "test", 10)
+    for name, checkpoint in (("test", "a/last.ckpt"), ("test+linf_pgd", str(tmp_path / "a" / "last.ckpt"))):
+        factory["write_set"](tmp_path / "standard", name, made, checkpoint=checkpoint)
+    assert len(read_runs([tmp_path / "standard"])[0].sets) == 2
 
 
 def test_a_broken_gallery_leaves_no_report(factory: Factory, tmp_path: Path) -> None:

@@ -112,7 +112,7 @@ def test_fits_move_together_each_on_its_own_scale(factory: Factory, tmp_path: Pa
     made = factory["make_predictions"]("standard", "test", 40)
     large = [replace(p, confidence=100 * p.confidence, accuracy=1 - p.accuracy) for p in made]
     factory["write_set"](tmp_path / "arm-0", "test", made, threshold=0.5)
-    factory["write_set"](tmp_path / "arm-1", "test", large, threshold=50.0)
+    factory["write_set"](tmp_path / "arm-1", "test", large, threshold=50.0, seed=1)
     (run,) = read_arms({"arm": [tmp_path / "arm-0", tmp_path / "arm-1"]})
     found = sweep(run)
     assert [one[STEPS] for one in found.thresholds] == [0.5, 50.0]

@@ -8,7 +8,8 @@ from dataclasses import replace
 import pytest
 
 from lit_vlr.functional import Interval
-from lit_vlr.report.summary import Change, Contrast, Rates, Row, Summary
+from lit_vlr.report.contrasts import Contrast
+from lit_vlr.report.summary import Change, Rates, Row, Summary
 from lit_vlr.report.words import direction, headline, sentences
 
 RATES = Rates(Interval(0.7, 0.6, 0.8), Interval(0.1, 0.05, 0.15), Interval(0.75, 0.65, 0.85))
