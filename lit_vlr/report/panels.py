@@ -171,11 +171,14 @@ def _spoken(heading: str, values: Mapping[str, Mapping[str, Interval]]) -> str:
 
 
 def _curve(one: PredictionSet) -> Curve | None:
-    confidence, correctness = labelled(one.predictions)
-    if not len(confidence):
-        return None
+    confidence, correctness, declined = labelled(one.predictions)
     fits = fits_of(one)
-    by_fit = [risk_coverage_curve(confidence[fits == fit], correctness[fits == fit]) for fit in np.unique(fits)]
+    by_fit = [
+        risk_coverage_curve(confidence[own], correctness[own], abstained=declined[own])
+        for own in (fits == fit for fit in np.unique(fits))
+    ]
+    if not by_fit or not all(len(curve.coverage) for curve in by_fit):  # no labels, or everything declined in words
+        return None
     answered = [p.accuracy for p in one.predictions if p.accuracy is not None and not p.abstained]
     point = (len(answered) / len(confidence), 1 - sum(answered) / len(answered)) if answered else None
     return Curve(one.name, *mean_curve(by_fit), point)

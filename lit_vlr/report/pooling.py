@@ -109,13 +109,15 @@ def _agreed(values: Sequence[Any]) -> Any:  # noqa: ANN401 - straight from JSON
     return ", ".join(f"{value:.6g}" if isinstance(value, float) else str(value) for value in values)
 
 
-def mean_over_fits(metric: Callable[[Floats, Floats], SupportsFloat]) -> Callable[[Floats, Floats, Floats], float]:
+def mean_over_fits(metric: Callable[..., SupportsFloat]) -> Callable[[Floats, Floats, Floats, Floats], float]:
     """A metric of each fit alone, then their mean: confidences of two fits are not of one scale."""
 
-    def mean(confidence: Floats, correctness: Floats, fit: Floats) -> float:
-        return float(
-            np.mean([float(metric(confidence[fit == one], correctness[fit == one])) for one in np.unique(fit)])
-        )
+    def mean(confidence: Floats, correctness: Floats, declined: Floats, fit: Floats) -> float:
+        values = []
+        for one in np.unique(fit):
+            own = fit == one
+            values.append(float(metric(confidence[own], correctness[own], abstained=declined[own])))
+        return float(np.mean(values))
 
     return mean
 
@@ -124,8 +126,10 @@ def mean_curve(curves: Sequence[RiskCoverage]) -> tuple[list[float], list[float]
     """Coverage and risk of the mean over fits, whose area is the mean of their areas.
 
     At each coverage that some fit has a cut at; within a tied block the cumulative loss is interpolated, as areas do.
+    Where fits declined in words it ends with the one that answers least.
     """
     coverage = np.unique(np.concatenate([curve.coverage.numpy() for curve in curves]))
+    coverage = coverage[coverage <= min(float(curve.coverage[-1]) for curve in curves)]
 
     def risk(curve: RiskCoverage) -> Floats:
         own = curve.coverage.numpy()

@@ -181,11 +181,11 @@ def summarize(runs: Sequence[Run], *, n_resamples: int = 1000, n_resamples_rows:
     )
 
 
-def labelled(predictions: Sequence[Prediction]) -> tuple[Floats, Floats]:
-    """Confidence and correctness of the predictions that have labels."""
-    pairs = [(p.confidence, p.accuracy) for p in predictions if p.accuracy is not None]
-    columns = np.array(pairs, dtype=np.float64).reshape(-1, 2)
-    return columns[:, 0], columns[:, 1]
+def labelled(predictions: Sequence[Prediction]) -> tuple[Floats, Floats, Floats]:
+    """Confidence, correctness, and 1 where it was declined in words, of the predictions that have labels."""
+    rows = [(p.confidence, p.accuracy, p.declined) for p in predictions if p.accuracy is not None]
+    columns = np.array(rows, dtype=np.float64).reshape(-1, 3)
+    return columns[:, 0], columns[:, 1], columns[:, 2]
 
 
 def fits_of(one: PredictionSet) -> Floats:
@@ -195,13 +195,13 @@ def fits_of(one: PredictionSet) -> Floats:
 
 
 def _row(arm: str, one: PredictionSet, n_resamples: int, n_resamples_rows: int) -> Row:
-    confidence, correctness = labelled(one.predictions)
+    columns = labelled(one.predictions)
     groups = [p.image_id for p in one.predictions if p.accuracy is not None]
     fits = fits_of(one)
     bootstrap = partial(group_bootstrap, groups=groups, n_resamples=n_resamples_rows)
 
-    def rank(metric: Callable[[Floats, Floats], SupportsFloat]) -> Interval:
-        return bootstrap(mean_over_fits(metric), confidence, correctness, fits)
+    def rank(metric: Callable[..., SupportsFloat]) -> Interval:
+        return bootstrap(mean_over_fits(metric), *columns, fits)
 
     has_labels = len(groups) > 0
     return Row(
@@ -213,22 +213,18 @@ def _row(arm: str, one: PredictionSet, n_resamples: int, n_resamples_rows: int) 
         n_labelled=len(groups),
         rates=_rates(one.predictions, n_resamples, n_resamples_rows),
         aurc=rank(aurc) if has_labels else None,
-        coverage_at_risk=rank(_coverage_at_max_risk) if has_labels else None,
+        coverage_at_risk=rank(partial(coverage_at_risk, max_risk=MAX_RISK)) if has_labels else None,
     )
-
-
-def _coverage_at_max_risk(confidence: Floats, correctness: Floats) -> float:
-    return float(coverage_at_risk(confidence, correctness, MAX_RISK))
 
 
 def _rates(predictions: Sequence[Prediction], n_resamples: int, n_resamples_rows: int) -> Rates:
     known = [p for p in predictions if p.accuracy is not None]
     correctness = np.array([p.accuracy for p in known], dtype=np.float64)
     abstained = np.array([p.abstained for p in known], dtype=np.float64)
-    declined = np.array([p.abstained for p in predictions], dtype=np.float64)
+    every = np.array([p.abstained for p in predictions], dtype=np.float64)
     # The mean of a column is bootstrapped without making the resampled columns; `abstention_rate` is that mean.
-    rate = group_bootstrap("mean", declined, groups=[p.image_id for p in predictions], n_resamples=n_resamples)
-    rate = Interval(float(abstention_rate(declined)), rate.low, rate.high)
+    rate = group_bootstrap("mean", every, groups=[p.image_id for p in predictions], n_resamples=n_resamples)
+    rate = Interval(float(abstention_rate(every)), rate.low, rate.high)
     if not known:
         return Rates(accuracy=None, abstention=rate, selective_accuracy=None)
     bootstrap = partial(group_bootstrap, groups=[p.image_id for p in known])

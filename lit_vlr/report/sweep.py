@@ -90,7 +90,8 @@ def frozen(run: Run, fit: int = 0) -> float:
 
 def declined(prediction: Prediction, threshold: float) -> bool:
     """Whether it was withheld for another reason than its confidence, so that no threshold would give it."""
-    return prediction.abstained and threshold != math.inf and prediction.confidence >= threshold
+    above = prediction.abstained and threshold != math.inf and prediction.confidence >= threshold
+    return prediction.declined or above
 
 
 def moved(confidence: Floats, frozen: float) -> Floats:

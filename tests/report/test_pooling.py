@@ -16,6 +16,7 @@ from lit_vlr.errors import UserError
 from lit_vlr.functional import aurc, risk_coverage_curve
 from lit_vlr.predictions import read_predictions
 from lit_vlr.report import build_report
+from lit_vlr.report.panels import curve_sections
 from lit_vlr.report.pooling import mean_curve, read_arms
 from lit_vlr.report.summary import Summary, summarize
 from lit_vlr.report.words import sentences
@@ -51,6 +52,34 @@ def test_rates_are_of_all_answers_and_areas_of_each_fit(fits: list[Path]) -> Non
         assert row.aurc.value == pytest.approx(np.mean(areas))
     (change,) = summary.changes
     assert change.n == 80
+
+
+def test_what_is_declined_in_words_is_given_last(fits: list[Path], factory: Factory, tmp_path: Path) -> None:
+    """In areas as in the functional package; curves end at what is left to answer."""
+    folders, areas = [], []
+    for seed, one in enumerate(fits):
+        made = read_predictions(one / "predictions" / "test.jsonl")
+        n = 4 + 4 * seed
+        said = [replace(p, confidence=0.0, accuracy=1.0, abstained=True, declined=True) for p in made[:n]]
+        folder = tmp_path / f"declining-{seed}"
+        factory["write_set"](folder, "test", [*said, *made[n:]], seed=seed, threshold=0.5)
+        folders.append(folder)
+        columns = [(p.confidence, p.accuracy, p.declined) for p in [*said, *made[n:]]]
+        confidence, correctness, declined = zip(*columns, strict=True)
+        areas.append(float(aurc(confidence, correctness, abstained=declined)))
+    (run,) = read_arms({"sft": folders})
+    (row,) = summarize([run], n_resamples=50, n_resamples_rows=20).rows
+    assert row.aurc is not None
+    assert row.aurc.value == pytest.approx(np.mean(areas))
+    (section,) = curve_sections([run])
+    assert f"AURC: test {np.mean(areas):.3f}" in section.panels[0].caption
+    coverage, _ = mean_curve(
+        [
+            risk_coverage_curve([p.confidence for p in q], [p.accuracy for p in q], abstained=[p.declined for p in q])
+            for q in (read_predictions(folder / "predictions" / "test.jsonl") for folder in folders)
+        ]
+    )
+    assert coverage[-1] == pytest.approx((40 - 8) / 40)
 
 
 def test_a_picture_brings_the_answers_of_all_fits(fits: list[Path]) -> None:

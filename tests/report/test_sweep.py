@@ -138,6 +138,17 @@ def test_what_was_declined_in_words_is_given_at_no_threshold(factory: Factory, t
     assert found.risk[-1] == pytest.approx(sum(1 - p.accuracy for p in given) / len(given))
 
 
+def test_what_is_recorded_as_declined_is_given_at_no_threshold(factory: Factory, tmp_path: Path) -> None:
+    """Its confidence of 0 is below the frozen threshold, as if the score alone had withheld it."""
+    made = factory["make_predictions"]("standard", "test", 40)
+    rows = [replace(p, confidence=0.0, abstained=True, declined=True) if i < 10 else p for i, p in enumerate(made)]
+    factory["write_set"](tmp_path / "arm", "test", rows)
+    (run,) = read_runs([tmp_path / "arm"])
+    found = sweep(run).sets["test"]
+    assert found.coverage[-1] == pytest.approx(30 / 40)
+    assert found.risk[-1] == pytest.approx(sum(1 - p.accuracy for p in made[10:]) / 30)
+
+
 def test_a_threshold_that_was_not_recorded_is_read_off_the_decisions(factory: Factory, tmp_path: Path) -> None:
     made = factory["make_predictions"]("standard", "test", 40)
     factory["write_set"](tmp_path / "arm", "test", made, threshold=None)
