@@ -9,6 +9,7 @@ import pytest
 import torch
 from lightning.pytorch import Trainer
 from torch import nn
+from torch.utils.data import IterableDataset
 
 from lit_vlr.errors import UserError
 from lit_vlr.models import Lora
@@ -98,6 +99,25 @@ def test_ends_of_the_ranges_are_inside() -> None:
     for share in (0.0, 1.0):
         Optimisation(warmup=share, final=share)
     Optimisation(projector_lr=0.0, vision_lr=0.0, confidence_lr=0.0, betas=(0.0, 0.0), layer_decay=1.0)
+
+
+@pytest.mark.parametrize("length", [3, None], ids=["counted", "not counted"])
+def test_a_fit_without_an_end_is_refused(tmp_path: Path, length: int | None) -> None:
+    """Of batches that nobody can count, Lightning says that they are minus one."""
+
+    class Rows(IterableDataset):
+        def __iter__(self):
+            return iter([batch(made.family, 2)] * 3)
+
+    made = module()
+    made.configure_model()
+    rows = Rows() if length is None else [batch(made.family, 2)] * length
+    epochs = 1 if length is None else -1
+    message = (
+        rf"whose steps can be counted, .* but got `max_epochs` {epochs} without `max_steps`; give `trainer\.max_steps`"
+    )
+    with pytest.raises(UserError, match=message):
+        fit(made, tmp_path, batches=rows, epochs=epochs)
 
 
 @pytest.mark.parametrize("name", ["adamw", "adamw8bit"])
