@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, Self
 
@@ -263,10 +264,19 @@ class SelectiveVLM(LightningModule):
         return self.answer(batch)
 
     def configure_optimizers(self) -> Any:  # noqa: ANN401 - Lightning's own union
-        """The optimiser over what trains, and its schedule."""
+        """The optimiser over what trains, and its schedule.
+
+        Raises:
+            UserError: if nobody can say how many steps the fit has.
+        """
         trained = {name: p for name, p in self.named_parameters() if p.requires_grad}
-        steps = int(self.trainer.estimated_stepping_batches)
-        return build_optimizer(trained, self.optimisation, steps, self._tower_of)
+        steps = self.trainer.estimated_stepping_batches
+        if not 0 <= steps < math.inf:  # inf of a fit without an end, -1 of batches that nobody can count
+            raise UserError(
+                f"Expected a fit whose steps can be counted, since the learning rate's schedule needs an end, but got "
+                f"`max_epochs` {self.trainer.max_epochs} without `max_steps`; give `trainer.max_steps`"
+            )
+        return build_optimizer(trained, self.optimisation, int(steps), self._tower_of)
 
     def _tower_of(self, parameter: str) -> str | None:
         own = parameter.startswith("confidence.") or self.confidence.scorer.trains_in_family(parameter)

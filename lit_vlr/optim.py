@@ -22,21 +22,22 @@ class Optimisation:
     """AdamW with linear warm-up and cosine decay.
 
     Attributes:
-        lr: peak learning rate of the adapters.
+        lr: peak learning rate of the adapters, above 0.
         projector_lr: that of the projector; None takes ``lr``.
         vision_lr: that of the vision tower's adapters; None takes ``lr``.
         confidence_lr: that of a learned confidence, an adapter of its own included; None takes ``lr``.
-        weight_decay: decoupled decay; not applied to vectors (norms, biases).
-        warmup: share of the steps that the rate grows over.
-        final: the rate at the end, as a share of the peak.
-        betas: decay of the running means of gradient and square.
-        layer_decay: factor of the vision tower's rate from each block to the one before it; 1 is one rate for all.
+        weight_decay: decoupled decay, 0 or more; not applied to vectors (norms, biases).
+        warmup: share of the steps that the rate grows over, in [0, 1].
+        final: the rate at the end, as a share of the peak, in [0, 1].
+        betas: decay of the running means of gradient and square, in [0, 1).
+        layer_decay: factor of the vision tower's rate from each block to the one before it, in (0, 1]; 1 is one rate
+            for all.
         optimizer: ``adamw`` is torch's. ``adamw8bit`` holds both moments in 8 bit, by blocks (2 bytes a parameter
             instead of 8), on any device. The ``paged_`` ones keep the moments in memory that moves to the host when
             the GPU is full, and exist on a GPU only.
 
     Raises:
-        UserError: if there is no optimiser of that name.
+        UserError: if there is no optimiser of that name, or a number is out of range.
 
     Reference:
         Bao et al., BEiT, arXiv 2106.08254, appendix, for the layer-wise decay; Dettmers et al., 8-bit Optimizers via
@@ -57,6 +58,19 @@ class Optimisation:
     def __post_init__(self) -> None:
         if self.optimizer not in get_args(OptimizerName):
             raise UserError(f"Expected `optimizer` to be one of {get_args(OptimizerName)} but got {self.optimizer!r}")
+        # Written so that NaN, for which every comparison is false, is outside.
+        _check("lr", self.lr, 0 < self.lr < math.inf, "above 0 and finite", "it is the peak rate, such as 2e-4")
+        for name in ("projector_lr", "vision_lr", "confidence_lr"):
+            rate = getattr(self, name)
+            _check(name, rate, rate is None or 0 <= rate < math.inf, "of at least 0 and finite", "null takes `lr`")
+        decay = self.weight_decay
+        _check("weight_decay", decay, 0 <= decay < math.inf, "of at least 0 and finite", "0 is none")
+        remedy = "it is a share of the steps, not their number: 100 of 1000 are 0.1"
+        _check("warmup", self.warmup, 0 <= self.warmup <= 1, "in [0, 1]", remedy)
+        _check("final", self.final, 0 <= self.final <= 1, "in [0, 1]", "it is a share of the peak rate, such as 0.05")
+        inside = len(self.betas) == 2 and all(0 <= beta < 1 for beta in self.betas)
+        _check("betas", self.betas, inside, "to be two numbers in [0, 1)", "0.9 and 0.999 are usual")
+        _check("layer_decay", self.layer_decay, 0 < self.layer_decay <= 1, "in (0, 1]", "1 is one rate for all blocks")
 
     def rate(self, tower: str | None) -> float:
         """The peak learning rate of a tower's parameters.
@@ -68,6 +82,11 @@ class Optimisation:
             tower or ""
         )
         return self.lr if own is None else own
+
+
+def _check(name: str, value: object, is_inside: bool, expected: str, remedy: str) -> None:
+    if not is_inside:
+        raise UserError(f"Expected `{name}` {expected} but got {value}; {remedy}")
 
 
 def build_optimizer(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pytest
 import torch
 from lightning.pytorch import Trainer
 from torch import nn
+from torch.utils.data import IterableDataset
 
 from lit_vlr.errors import UserError
 from lit_vlr.models import Lora
@@ -57,6 +59,65 @@ def test_paged_ones_step_on_a_gpu(name: str) -> None:
 def test_exception_name() -> None:
     with pytest.raises(UserError, match=r"Expected `optimizer` to be one of .*'adamw8bit'.* but got 'lion'"):
         Optimisation(optimizer="lion")
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"lr": 0.0}, r"`lr` above 0 and finite but got 0\.0; it is the peak rate, such as 2e-4"),
+        ({"lr": -1.0}, r"`lr` above 0 .* got -1\.0"),
+        ({"lr": math.nan}, r"`lr` above 0 .* got nan"),
+        ({"lr": math.inf}, r"`lr` above 0 and finite but got inf"),
+        ({"projector_lr": -1e-4}, r"`projector_lr` of at least 0 and finite but got -0\.0001; null takes `lr`"),
+        ({"vision_lr": math.nan}, r"`vision_lr` of at least 0 .* got nan"),
+        ({"confidence_lr": math.inf}, r"`confidence_lr` of at least 0 .* got inf"),
+        ({"weight_decay": -0.1}, r"`weight_decay` of at least 0 and finite but got -0\.1; 0 is none"),
+        (
+            {"warmup": 100},
+            r"`warmup` in \[0, 1\] but got 100; it is a share of the steps, not their number: 100 of 1000 are 0",
+        ),
+        ({"warmup": -1.0}, r"`warmup` in \[0, 1\] but got -1\.0"),
+        ({"warmup": math.nan}, r"`warmup` in \[0, 1\] but got nan"),
+        ({"final": 5.0}, r"`final` in \[0, 1\] but got 5\.0; it is a share of the peak rate, such as"),
+        (
+            {"betas": (0.9, 1.0)},
+            r"`betas` to be two numbers in \[0, 1\) but got \(0\.9, 1\.0\); 0\.9 and 0\.999 are usual",
+        ),
+        ({"betas": (-0.1, 0.999)}, r"`betas` to be two numbers"),
+        ({"betas": (0.9,)}, r"`betas` to be two numbers"),
+        ({"layer_decay": -2.0}, r"`layer_decay` in \(0, 1\] but got -2\.0; 1 is one rate for all blocks"),
+        ({"layer_decay": 0.0}, r"`layer_decay` in \(0, 1\]"),
+        ({"layer_decay": 1.1}, r"`layer_decay` in \(0, 1\]"),
+    ],
+)
+def test_settings_out_of_range_are_named(given, message) -> None:
+    with pytest.raises(UserError, match=message):
+        Optimisation(**given)
+
+
+def test_ends_of_the_ranges_are_inside() -> None:
+    for share in (0.0, 1.0):
+        Optimisation(warmup=share, final=share)
+    Optimisation(projector_lr=0.0, vision_lr=0.0, confidence_lr=0.0, betas=(0.0, 0.0), layer_decay=1.0)
+
+
+@pytest.mark.parametrize("length", [3, None], ids=["counted", "not counted"])
+def test_a_fit_without_an_end_is_refused(tmp_path: Path, length: int | None) -> None:
+    """Of batches that nobody can count, Lightning says that they are minus one."""
+
+    class Rows(IterableDataset):
+        def __iter__(self):
+            return iter([batch(made.family, 2)] * 3)
+
+    made = module()
+    made.configure_model()
+    rows = Rows() if length is None else [batch(made.family, 2)] * length
+    epochs = 1 if length is None else -1
+    message = (
+        rf"whose steps can be counted, .* but got `max_epochs` {epochs} without `max_steps`; give `trainer\.max_steps`"
+    )
+    with pytest.raises(UserError, match=message):
+        fit(made, tmp_path, batches=rows, epochs=epochs)
 
 
 @pytest.mark.parametrize("name", ["adamw", "adamw8bit"])

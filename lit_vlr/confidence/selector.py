@@ -89,7 +89,10 @@ class Selector(Confidence):
     def _judged(self, features: Sequence[Tensor]) -> Tensor:
         if self.readers is None or self.judge is None:
             raise RuntimeError("Expected a prepared selector; call `prepare` with the loaded model first")
-        return self.judge(torch.cat([read(x) for read, x in zip(self.readers, features, strict=True)], dim=1))  # type: ignore[no-any-return]
+        # In bfloat16 the confidence would have steps of 1/256 and be 1 above a logit of about 6: many ties, and
+        # thresholds that mean something else wherever the same model is asked without autocast.
+        with torch.autocast(features[0].device.type, enabled=False):
+            return self.judge(torch.cat([read(x) for read, x in zip(self.readers, features, strict=True)], dim=1))  # type: ignore[no-any-return]
 
     @torch.no_grad()
     def forward(self, generated: Generated, family: ModelFamily, batch: Batch, max_new_tokens: int) -> Tensor:

@@ -14,9 +14,13 @@ from lit_vlr.functional.declining import ABSTENTION_PHRASES, is_abstention
 ExactMatchNormalization: TypeAlias = Literal["none", "lower", "gqa", "vqa", "evalai", "letter"]
 """What is done to both texts before they are compared; see :func:`exact_match`."""
 
-# A letter and the end, or a mark that an option has and an article has not: "A.", "A)", "(A) a dog", but not "A dog".
-_OPTION = re.compile(r"(?:\(([A-Z])\)|([A-Z])(?=[.):]|$))")
-_STATED = re.compile(r"\banswer(?: is|:)\s*:?\s*\(?([A-Z])(?=[).,:;]|\s*$)")
+# A letter and the end of its line, or a mark that an option has and an article has not: "A.", "A)", "(A) a dog", but
+# not "A dog".
+_OPTION = re.compile(r"(?:\(([A-Z])\)|([A-Z])(?=[.):]|\s*$))", re.MULTILINE)
+# Only A and I are words. The other letters may be followed by words, but choose nothing in "X-ray" and "B's".
+_LETTER = r"(?:[AI](?=[).,:;]|\s*$)|[B-HJ-Z](?![\w'’-]))"
+_OR_ANOTHER = rf"\)?,?\s*(?:or|and|/|&)\s*\(?{_LETTER}"
+_STATED = re.compile(rf"\banswer(?: is|:)\s*:?\s*\(?({_LETTER})(?!{_OR_ANOTHER})", re.MULTILINE)
 
 
 def exact_match(
@@ -80,14 +84,17 @@ def exact_match(
 def option_letter(text: str) -> str | None:
     """The option, A to Z, that a text chooses; None if it chooses none, or more than one.
 
-    A single letter in either case; a capital at the beginning in parentheses or before ``. ) :``; or a capital after
-    "answer is" or "answer:", if all such places name the same one. Ask :func:`~lit_vlr.functional.is_abstention` first.
+    A single letter in either case; a capital at the beginning in parentheses, before ``. ) :`` or alone on its line; or
+    a capital after "answer is" or "answer:" in lower case, if all such places name the same one. A and I may be words:
+    there they need a mark or the end of the line. Ask :func:`~lit_vlr.functional.is_abstention` first.
 
     The script of ScienceQA differs in that it takes the capital of *any* word after "The answer is" (option A from "The
     answer is Africa"), and chooses an option at random where it finds none.
 
     >>> [option_letter(text) for text in ("b", "(C) a dog", "D. because", "So the answer is A.", "A dog", "Africa")]
     ['B', 'C', 'D', 'A', None, None]
+    >>> [option_letter(f"The answer is {text}") for text in ("B because it is red", "A dog", "B or C")]
+    ['B', None, None]
     """
     check_text("text", text)
     text = text.strip()

@@ -1,14 +1,18 @@
-"""Batch size, padding, row order and the other rows do not change a score; the picture in the batch does."""
+"""Batch size, padding, row order and the other rows do not change a score; the picture in the batch does.
+
+Nor does autocast round it.
+"""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 import pytest
+import torch
 
 from lit_vlr.models import Llava
 from tests._tiny import family
-from tests.confidence._scores import NAMES, from_yaml, lay_out, scenes, scores
+from tests.confidence._scores import NAMES, TOKENS, from_yaml, lay_out, scenes, scores
 
 TOLERANCE = {"abs": 1e-5, "rel": 0}
 N = 8
@@ -47,3 +51,11 @@ def test_further_passes_see_the_pictures_of_the_batch_and_not_the_files(made: Ll
     expected = lay_out(made, [replace(s, image=samples[i - 1].image) for i, s in enumerate(samples)])
     assert scores(made, confidence, swapped) == pytest.approx(scores(made, confidence, expected), **TOLERANCE)
     assert scores(made, confidence, swapped) != pytest.approx(scores(made, confidence, rows), **TOLERANCE)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_scores_are_in_float32_under_autocast(made: Llava, name: str) -> None:
+    confidence, rows = from_yaml(name), lay_out(made, scenes(2))
+    confidence.prepare(made)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert confidence.eval()(made.generate(rows, TOKENS), made, rows, TOKENS).dtype == torch.float32

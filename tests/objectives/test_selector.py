@@ -216,6 +216,26 @@ def test_its_candidates_have_its_score_and_follow_the_pictures(asked) -> None:
     assert (grad.abs().amax(1) > 0).double().mean() > 0.99
 
 
+def test_autocast_does_not_round_its_judgement(asked) -> None:
+    """Of the same features it says the same, to the last bit: what decides without autocast has these thresholds."""
+    made, rows = asked
+    selector = Selector(16).eval()
+    selector.prepare(made)
+    with torch.no_grad():
+        selector.judge[-1].bias.copy_(torch.tensor([7.0, -7.0]))  # type: ignore[index]  # bfloat16 has 1.0 for these
+        output = made(rows)
+        expected = selector.logits(output, len(rows))
+        with torch.autocast("cpu", torch.bfloat16):
+            found = selector.logits(output, len(rows))
+            confidence = selector(made.generate(rows, 4), made, rows, 4)
+            answers = [[made.answer_tokens(target)] for target in rows.targets]
+            scores = selector.candidate_scores(made, rows, answers)
+    assert found.dtype == confidence.dtype == scores.dtype == torch.float32
+    assert torch.equal(found, expected)
+    assert confidence.max() < 1
+    assert len(confidence.unique()) > 40  # of 48
+
+
 def test_it_learns_what_can_be_known() -> None:
     """Right where the logits are sure: after some steps the selector says so."""
     made = family(bits=16, lora=None).eval()
