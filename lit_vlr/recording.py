@@ -241,7 +241,7 @@ class RecordAttackedPredictions(Recorder):
     Args:
         attack: the search.
         name: what the attack is called in file names.
-        sets: the test sets it is run on.
+        sets: the test sets it is run on; None is the first one, which is in domain.
         gallery: how many of the first test pictures are kept, clean and attacked, as 8-bit PNG.
         seed: of the attack's own generator, which starts anew with each test run.
         objective: what the attack is after, where it is the abstention; None raises the cross-entropy of the true
@@ -258,7 +258,7 @@ class RecordAttackedPredictions(Recorder):
         self,
         attack: Attack,
         name: str = "linf_pgd",
-        sets: Sequence[str] = ("test",),
+        sets: Sequence[str] | None = None,
         gallery: int = 12,
         seed: int = 0,
         objective: AbstentionObjective | None = None,
@@ -270,7 +270,8 @@ class RecordAttackedPredictions(Recorder):
         if not re.fullmatch(r"[A-Za-z0-9_.-]+", name):
             raise ValueError(f"Expected `name` of letters, digits, `_`, `.`, `-` but got {name!r}; it names files")
         super().__init__()
-        self.attack, self.name, self.sets, self.gallery, self.seed = attack, name, tuple(sets), gallery, seed
+        self.attack, self.name, self.gallery, self.seed = attack, name, gallery, seed
+        self.sets = None if sets is None else tuple(sets)
         self.objective, self.check, self.png = objective, check, png
         self._generator = torch.Generator()
         self._entries: list[dict[str, Any]] = []
@@ -286,12 +287,13 @@ class RecordAttackedPredictions(Recorder):
         self._generator.manual_seed(self.seed)
         self._entries = []
         present = test_names(trainer)
-        if unknown := sorted(set(self.sets) - set(present)):
+        sets = present[:1] if self.sets is None else self.sets
+        if unknown := sorted(set(sets) - set(present)):
             raise ValueError(
                 f"Expected `sets` among the test sets {present} but got {unknown}; mend the attack's config"
             )
-        self._png = {name: Realisability() for name in self.sets}
-        for name in self.sets:
+        self._png = {name: Realisability() for name in sets}
+        for name in sets:
             self.open(trainer, pl_module, f"{name}+{self.name}", self._description(), eps_of(self.attack))
 
     def on_test_batch_end(
@@ -305,7 +307,7 @@ class RecordAttackedPredictions(Recorder):
     ) -> None:
         """Attack a batch, answer it, write it."""
         name = test_names(trainer)[dataloader_idx]
-        if name not in self.sets:
+        if name not in self._png:
             return
         assert isinstance(pl_module, SelectiveVLM)
         if batch_idx == 0 and self.check and self.objective is None:
@@ -408,6 +410,7 @@ def manifest(
         "confidence": pl_module.score_name,
         "model": pl_module.family.describe(),
         "data": data.describe(),
+        "home": next(iter(test_names(trainer)), None),  # the set in domain, which others are seen against
         "checkpoint": str(trainer.ckpt_path) if trainer.ckpt_path else None,
         "seed": int(seed) if seed else None,
         "versions": versions(),

@@ -22,7 +22,6 @@ from lit_vlr.study.write import as_json, figure
 from lit_vlr.verbs.study import run_plan
 from scripts.results import machine
 
-HOME = "test"
 COLUMNS = {"accuracy": ("accuracy, %", 100, 1), "aurc": ("AURC", 1, 3), "effective_reliability@10": ("Φ10", 1, 3)}
 
 
@@ -76,7 +75,7 @@ def main() -> None:
     found = study_table(plan)
     said = answer(found)
     names = dict.fromkeys(row.set for row in found.rows)
-    sets = [name for name in names if name.partition("+")[0] == HOME]
+    sets = [name for name in names if name.partition("+")[0] == found.home]
     note = (
         "Brackets: 95% bootstrap intervals over pictures, answers under all seeds together. Thresholds for Φ10 are "
         f"chosen on calibration data and frozen. `lit-vlr study --config {args.study}`."

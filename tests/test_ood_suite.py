@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+from jsonargparse import ArgumentParser
 from PIL import Image
 
 from lit_vlr.benchmark_datamodule import BenchmarkDataModule
@@ -49,13 +50,19 @@ def official(root: Path) -> None:
         (root / folder).mkdir(parents=True, exist_ok=True)
 
 
-def test_the_shipped_suite_runs_in_one_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    official(tmp_path / "data")
+def shipped(root: Path) -> str:
+    """The official files, and the suite as it is shipped in ``ood.yaml``; returns what that holds."""
+    official(root / "data")
     # Two questions instead of 5,000 of VQAv2 are all that is changed.
     text = (CONFIGS / "data/ood_okvqa.yaml").read_text()
     assert text.count("n: 5000") == 1
-    (tmp_path / "ood.yaml").write_text(text.replace("n: 5000", "n: 2"))
+    (root / "ood.yaml").write_text(text.replace("n: 5000", "n: 2"))
+    return text
+
+
+def test_the_shipped_suite_runs_in_one_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    text = shipped(tmp_path)
     named = list(yaml.safe_load(text)["data"]["init_args"]["test"])
     seen: list[BenchmarkDataModule] = []
     real = BenchmarkDataModule.setup
@@ -95,3 +102,55 @@ def paint(data: BenchmarkDataModule) -> None:
                 image = image.image
             if not image.exists():
                 Image.fromarray(rng.integers(0, 256, (40, 60, 3), np.uint8)).save(image)
+
+
+@pytest.mark.slow
+def test_the_shipped_study_of_okvqa_answers_the_question(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As shipped, but for the model, which is the embedded one, and fewer of everything: one step of training."""
+    monkeypatch.chdir(tmp_path)
+    text = shipped(tmp_path)
+    Path("configs").symlink_to(CONFIGS)
+    document = yaml.safe_load((CONFIGS / "study/okvqa.yaml").read_text())
+    data = yaml.safe_load(Path("ood.yaml").read_text())["data"]["init_args"]
+    kept = ("okvqa", "near_aokvqa", "far_gqa", "abstention_pope")
+    data["test"] = {name: yaml.safe_load(text)["data"]["init_args"]["test"][name] for name in kept}
+    module = {"class_path": "lit_vlr.BenchmarkDataModule", "init_args": data}
+    Path("ood.yaml").write_text(yaml.safe_dump({"data": module}, sort_keys=False))  # the first set is in domain
+    common = [
+        {"configs/model/qwen2_5_vl_3b.yaml": "configs/model/tiny_llava.yaml"}.get(file, file)
+        for file in document["common"]
+        if file != "configs/data/ood_okvqa.yaml"
+    ]
+    document |= {
+        "common": [*common, "ood.yaml"],
+        "arms": {name: document["arms"][name] for name in ("sft", "selector_adversarial")},
+        "attacks": [file for file in document["attacks"] if "eval_linf_pgd.yaml" in file or "abstainer" in file],
+        "seeds": [0],
+        "n_resamples": 20,
+        "overrides": [
+            *("--trainer.max_steps=1", "--trainer.val_check_interval=1", "--trainer.enable_progress_bar=false"),
+            *("--trainer.accumulate_grad_batches=1", "--data.num_workers=0", "--data.batch_size=4"),
+        ],
+    }
+    Path("study.yaml").write_text(yaml.safe_dump(document))
+    paint_files(Path("ood.yaml"))
+    assert main(["study", "--config", "study.yaml", "--jobs=2"]) == 0
+    said = capsys.readouterr().out
+    table = json.loads(Path("runs/okvqa/study.json").read_text())
+    sets = {row["set"] for row in table["rows"]}
+    assert sets == {*kept, "okvqa+linf_pgd", "okvqa+either_failure"}
+    assert {row["arm"] for row in table["rows"]} == {"sft", "selector_adversarial"}
+    assert " on okvqa, AURC is " in said
+    assert "On clean pictures, accuracy of" in said
+    assert "report: runs/okvqa/report.html" in said
+
+
+def paint_files(config: Path) -> None:
+    """Every picture that the data module of a config file names."""
+    parser = ArgumentParser()
+    parser.add_subclass_arguments(BenchmarkDataModule, "data")
+    found = parser.instantiate_classes(parser.parse_object(yaml.safe_load(config.read_text())))
+    found.data.setup()
+    paint(found.data)

@@ -92,13 +92,26 @@ def set_names(runs: Sequence[Run]) -> list[str]:
 def home(runs: Sequence[Run]) -> str | None:
     """The data set in domain, which the others are seen against; None where nothing tells which it is.
 
-    It is the first test set. That is what ``benchmarks.json`` begins with; else ``test``; else what the blind control
-    was made of; else the only one.
+    It is the first test set, which manifests record; for older ones see `home_among`.
     """
-    names = {split_name(name)[0] for run in runs for name in run.sets}
-    tested = {run.tested[0] for run in runs if run.tested} & names
-    controlled = {name for name in names if f"{name}{_CONTROL}" in names}
-    for known in (tested, names & {"test"}, controlled, names):
+    said = {str(one.manifest["home"]) for run in runs for one in run.sets.values() if one.manifest.get("home")}
+    return home_among([name for run in runs for name in run.sets], said or {r.tested[0] for r in runs if r.tested})
+
+
+def home_among(names: Collection[str], said: Collection[str] = ()) -> str | None:
+    """The data set in domain among the names of sets.
+
+    Args:
+        names: of the sets, attacked ones included.
+        said: which set it is, as files of the runs say. Else it is ``test``; else what the blind control was made of;
+            else the only one.
+
+    >>> home_among(["far_gqa", "okvqa"], {"okvqa"}), home_among(["far_gqa", "okvqa", "okvqa_shuffled"])
+    ('okvqa', 'okvqa')
+    """
+    data = {split_name(name)[0] for name in names}
+    controlled = {name for name in data if f"{name}{_CONTROL}" in data}
+    for known in (set(said) & data, data & {"test"}, controlled, data):
         if len(known) == 1:
             return next(iter(known))
     return None

@@ -26,11 +26,13 @@ class Scored:
         by_cost: by price of a wrong answer, the threshold with the highest effective reliability on the calibration
             split: who pays ten times for a mistake answers less than who was promised a risk. Empty where there are no
             calibration predictions.
+        home: the data set in domain, as the test recorded it; None where it did not.
     """
 
     answers: Answers
     threshold: float
     by_cost: Mapping[float, float] = field(default_factory=dict)
+    home: str | None = None
 
 
 Answered: TypeAlias = Mapping[str, Mapping[str, Mapping[int, Scored]]]
@@ -60,7 +62,8 @@ def read_cells(cells: Sequence[Cell]) -> dict[str, dict[str, dict[int, Scored]]]
                 raise UserError(f"Expected labels in {path} but {unlabelled[0]} has none; a study needs a labelled set")
             manifest = read_manifest(path)
             arms = found.setdefault(path.stem, {})
-            arms.setdefault(cell.arm, {})[cell.seed] = Scored(answers_of(predictions), manifest["threshold"], by_cost)
+            made = Scored(answers_of(predictions), manifest["threshold"], by_cost, manifest.get("home"))
+            arms.setdefault(cell.arm, {})[cell.seed] = made
     return found
 
 

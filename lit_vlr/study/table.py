@@ -15,7 +15,7 @@ import numpy as np
 from lit_vlr.errors import UserError
 from lit_vlr.functional import Interval, PairedDifference
 from lit_vlr.functional.bootstrap import GroupResampler, align
-from lit_vlr.report.runs import set_order, split_name
+from lit_vlr.report.runs import home_among, set_order, split_name
 from lit_vlr.scoring.weighted import Floats
 from lit_vlr.study.answered import Answered, Scored, read_cells
 from lit_vlr.study.metrics import metrics_of
@@ -81,6 +81,7 @@ class Table:
         arms: each arm against the baseline on the same set.
         attacks: each arm under attack against itself on clean pictures.
         own_for_costs: whether each cost has a threshold of its own, or the one in force.
+        home: the data set in domain; None where nothing tells which it is.
     """
 
     baseline: str
@@ -90,6 +91,7 @@ class Table:
     arms: tuple[Comparison, ...]
     attacks: tuple[Comparison, ...]
     own_for_costs: bool = True
+    home: str | None = "test"
 
     def row(self, arm: str, name: str) -> Row | None:
         """The row of an arm on a set."""
@@ -133,7 +135,9 @@ def make_table(
     Raises:
         UserError: if two arms or seeds have answered different questions of one set.
     """
-    names = sorted(answered, key=set_order)
+    every = [scored for arms in answered.values() for seeds in arms.values() for scored in seeds.values()]
+    home = home_among(answered, {scored.home for scored in every if scored.home})
+    names = sorted(answered, key=lambda name: set_order(name, home))
     cells = {
         (arm, name): _Cell(seeds, (arm, name), max_risk, costs, n_resamples)
         for name in names
@@ -152,7 +156,8 @@ def make_table(
             for first, second in attacks
             if second in cells and set(cells[second].uids) == set(cells[first].uids)
         ),
-        all(scored.by_cost for arms in answered.values() for seeds in arms.values() for scored in seeds.values()),
+        all(scored.by_cost for scored in every),
+        home,
     )
 
 

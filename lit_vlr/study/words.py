@@ -11,7 +11,6 @@ from lit_vlr.report.runs import split_name
 from lit_vlr.report.words import brackets, direction, percent, percent_interval, points
 from lit_vlr.study.table import Comparison, Row, Table
 
-_HOME = "test"
 _DOUBT = 0.05
 """Spotless answers on fewer pictures than leave this much to a risk beyond the promise show nothing: .9^28 is more."""
 
@@ -23,8 +22,10 @@ def answer(table: Table) -> list[str]:
     Where there are several to choose from, the choice is said: made on the very pictures, it flatters the arm.
     """
     base = table.baseline
-    attacked = [row for row in table.rows if row.arm == base and _of_home(row.set)]
-    if table.row(base, _HOME) is None or not attacked:
+    attacked = _attacked_at_home(table)
+    if table.home is None:
+        return ["Nothing tells which of these sets is in domain, so nothing can be said about robustness."]
+    if table.row(base, table.home) is None or not attacked:
         return [f"“{base}” was not tested clean and under attack, so nothing can be said about robustness."]
     worst = max(attacked, key=lambda row: row.metrics["aurc"].value)
     rivals = [one for one in table.arms if one.set == worst.set]
@@ -64,7 +65,7 @@ def _robustness(table: Table, worst: Row, best: Comparison, rivals: Sequence[Com
 
 
 def _price(table: Table, arm: str) -> list[str]:
-    found = _comparison(table, arm, _HOME)
+    found = _comparison(table, arm, str(table.home))
     if found is None:
         return []
     difference = _interval(found.differences["accuracy"])
@@ -81,8 +82,7 @@ def _price(table: Table, arm: str) -> list[str]:
 
 def _risk(table: Table, arm: str) -> list[str]:
     """Risk among the answered at the frozen threshold, under the attack under which the baseline's is highest."""
-    rows = [row for row in table.rows if row.arm == table.baseline and _of_home(row.set)]
-    known = [row for row in rows if _answers(row)]
+    known = [row for row in _attacked_at_home(table) if _answers(row)]
     if not known:
         return [f"Under attack, “{table.baseline}” answers nothing at its threshold, so its risk is not defined."]
     worst = max(known, key=lambda row: row.metrics["risk"].value)
@@ -144,9 +144,10 @@ def _comparison(table: Table, arm: str, name: str) -> Comparison | None:
     return next((one for one in table.arms if (one.arm, one.set) == (arm, name)), None)
 
 
-def _of_home(name: str) -> bool:
-    data, attack = split_name(name)
-    return data == _HOME and attack is not None
+def _attacked_at_home(table: Table) -> list[Row]:
+    """The baseline's rows on the set in domain under attack."""
+    home = [row for row in table.rows if row.arm == table.baseline and split_name(row.set)[0] == table.home]
+    return [row for row in home if split_name(row.set)[1] is not None]
 
 
 def _attack(name: str) -> str:
