@@ -76,6 +76,19 @@ def test_the_comparison_of_the_readme_is_the_committed_one() -> None:
     assert f"({more[1]} against {more[0]}), {wrong[1]} of which are wrong ({wrong[0]})" in text
 
 
+def test_the_table_of_objectives_is_the_committed_one() -> None:
+    committed = (ROOT / "benchmarks" / "results" / "objectives.md").read_text()
+    page = (ROOT / "docs" / "objectives.md").read_text()
+    for name in ("test", "test+linf_pgd_4"):
+        table = committed.split(f"**{name}**\n\n")[1].split("\n\n")[0]
+        assert len(table.splitlines()) == 2 + 13
+        assert table in page
+    # "by more than these pictures settle": no arm is below 1 under attack.
+    rows = [line for line in committed.splitlines() if line.startswith("| test+linf_pgd_4 |")]
+    assert len(rows) == 12
+    assert all(float(re.findall(r"\[([\d.]+), ([\d.]+)\]", row)[0][1]) >= 1 for row in rows)
+
+
 @pytest.mark.parametrize("target", ["demo", "test", "results", "base-model"])
 def test_make_targets_exist(target: str) -> None:
     assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.M)
