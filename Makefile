@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo test test-page lint types wheel results study objectives robust modes example base-model clean
+.PHONY: demo test test-page lint types wheel results study objectives robust robust-share modes example base-model clean
 .PHONY: bench-abstainer bench-attacks bench-aurc bench-families bench-files bench-guarantee bench-memory
 .PHONY: bench-perturbations bench-reading bench-selector bench-training bench-vqa
 
@@ -48,7 +48,10 @@ objectives: $(INSTALLED)    ## the table of every objective, clean and attacked,
 	PATH="$(CURDIR)/$(BIN):$$PATH" python -m scripts.tables --study configs/study/objectives.yaml --out benchmarks/results/objectives
 
 robust: $(INSTALLED)        ## does a selective objective with adversarial training hold under attack? three seeds
-	PATH="$(CURDIR)/$(BIN):$$PATH" python -m scripts.tables --study configs/study/robust.yaml --out benchmarks/results/robust --against sft_adversarial
+	PATH="$(CURDIR)/$(BIN):$$PATH" python -m scripts.tables --study configs/study/robust.yaml --out benchmarks/results/robust
+
+robust-share: $(INSTALLED)  ## what is due to adversarial training alone: the robust study's attack without a selector
+	PATH="$(CURDIR)/$(BIN):$$PATH" python -m scripts.tables --study configs/study/robust_share.yaml --out benchmarks/results/robust_share
 
 modes: $(INSTALLED)         ## what each mode of adversarial training buys and costs: about half an hour on two cores
 	PATH="$(CURDIR)/$(BIN):$$PATH" python -m scripts.modes

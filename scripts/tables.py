@@ -1,8 +1,7 @@
 """Runs what is missing of a study and writes its figures, short: `make objectives`, `make robust`.
 
 A row an arm: accuracy, AURC and effective reliability at cost 10, clean and under each attack, three seeds together.
-Each arm over the baseline; ``--against ARM`` adds the same over another one. Writes ``<out>.md`` with the answer in
-words, and ``<out>.json`` with every figure of the study's own table.
+Writes ``<out>.md`` with the answer in words, and ``<out>.json`` with every figure of the study's own table.
 """
 
 from __future__ import annotations
@@ -42,20 +41,14 @@ def table(found: Table, sets: Sequence[str]) -> str:
     return "\n\n".join(parts)
 
 
-def compared(found: Table, sets: Sequence[str], but: Sequence[str] = ()) -> str:
-    """Each arm over the baseline: ratios of AURC and of the risk among the answered, and the difference in accuracy.
-
-    Args:
-        found: the table.
-        sets: the ones to show.
-        but: arms to leave out.
-    """
+def compared(found: Table, sets: Sequence[str]) -> str:
+    """Each arm over the baseline: ratios of AURC and of the risk among the answered, and the difference in accuracy."""
     lines = [
         f"| set | arm over {found.baseline} | AURC ratio | risk ratio | accuracy, points |",
         "|---|---|---|---|---|",
     ]
     for one in found.arms:
-        if one.set in sets and one.arm not in but:
+        if one.set in sets:
             ratios = [figure(one.ratios[key], 1, 2) for key in ("aurc", "risk")]
             difference = figure(Interval(*one.differences["accuracy"][:3]), 100, 1)
             lines.append(f"| {one.set} | {one.arm} | {' | '.join(ratios)} | {difference} |")
@@ -67,7 +60,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--study", required=True)
     parser.add_argument("--out", type=Path, required=True, help="where to, without a suffix")
-    parser.add_argument("--against", nargs="*", default=(), help="arms to compare with, beside the study's baseline")
     parser.add_argument("--jobs", type=int, default=2)
     args = parser.parse_args()
     plan, switches = read_plan(["--config", args.study, f"--jobs={args.jobs}"])
@@ -80,12 +72,10 @@ def main() -> None:
         "Brackets: 95% bootstrap intervals over pictures, answers under all seeds together. Thresholds for Φ10 are "
         f"chosen on calibration data and frozen. `lit-vlr study --config {args.study}`."
     )
-    others = [study_table(plan, arm) for arm in args.against]
-    comparisons = [compared(one, list(names), but=(plan.baseline,)) for one in others]
-    parts = [" ".join(said), table(found, sets), compared(found, list(names)), *comparisons, note]
+    comparison = [compared(found, list(names))] if found.arms else []
+    parts = [" ".join(said), table(found, sets), *comparison, note]
     seconds: dict[str, Any] = {cell.name: finished(cell) for cell in plan.cells}
-    against = {one.baseline: json.loads(as_json(one, ()))["arms"] for one in others}
-    document = {"machine": machine(), "seconds": seconds, **json.loads(as_json(found, said)), "against": against}
+    document = {"machine": machine(), "seconds": seconds, **json.loads(as_json(found, said))}
     args.out.parent.mkdir(parents=True, exist_ok=True)
     args.out.with_suffix(".md").write_text("\n\n".join(parts) + "\n", encoding="utf-8")
     written = json.dumps(document, indent=1, ensure_ascii=False) + "\n"

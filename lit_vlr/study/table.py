@@ -101,23 +101,16 @@ class Table:
 RATIOS = ("aurc", "risk")
 
 
-def study_table(plan: Plan, baseline: str | None = None) -> Table:
+def study_table(plan: Plan) -> Table:
     """The table of what is tested so far; arms and seeds that are not are left out.
 
-    Args:
-        plan: the study.
-        baseline: the arm to compare with; None takes the plan's.
-
     Raises:
-        UserError: if nothing is tested, ``baseline`` is no arm, or the predictions cannot be compared.
+        UserError: if nothing is, or the predictions cannot be compared.
     """
-    if baseline is not None and baseline not in plan.arms:
-        raise UserError(f"Expected `baseline` to be an arm but got {baseline!r}; there are {', '.join(plan.arms)}")
     through = [cell for cell in plan.cells if not missing(cell)]
     if not through:
         raise UserError(f"Expected tested arms in {plan.root} but there are none; run the study first")
-    against = plan.baseline if baseline is None else baseline
-    return make_table(read_cells(through), against, plan.threshold.max_risk, plan.costs, plan.n_resamples)
+    return make_table(read_cells(through), plan.baseline, plan.threshold.max_risk, plan.costs, plan.n_resamples)
 
 
 def make_table(

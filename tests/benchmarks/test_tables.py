@@ -45,4 +45,3 @@ def test_arms_are_compared_with_the_baseline_on_the_same_set() -> None:
     assert points == 50.0
     assert 0 < area < 1
     assert "| test |" not in "".join(lines)
-    assert "| robust |" not in compared(MADE, ["test+pgd"], but=("robust",))

@@ -221,17 +221,6 @@ def test_what_declines_in_words_earns_nothing_and_chooses_no_threshold(tmp_path:
     assert values["aurc"] == pytest.approx((0 + 1 / 2 + 2 / 3 + 3 / 4) / 4)
 
 
-def test_arms_can_be_compared_with_another_one_than_the_first(tmp_path: Path) -> None:
-    calibration = [replace(p, uid=f"c/{p.uid}") for p in rows([0.9, 0.4], [1.0, 0.0], 0.5)]
-    plan = finished(tmp_path, calibration=calibration, test=rows([0.9, 0.4], [1.0, 0.0], 0.5))
-    write_cell(plan.cells[1], {"calibration": calibration, "test": rows([0.9, 0.4], [1.0, 1.0], 0.5)})
-    (usual,), (other,) = study_table(plan).arms, study_table(plan, "later").arms
-    assert (usual.arm, usual.minus_arm, other.arm, other.minus_arm) == ("later", "sft", "sft", "later")
-    assert usual.differences["accuracy"][0] == -other.differences["accuracy"][0] == 0.5
-    with pytest.raises(UserError, match=r"Expected `baseline` to be an arm but got 'earlier'; there are sft, later"):
-        study_table(plan, "earlier")
-
-
 def test_the_legend_says_which_threshold_a_cost_has(tmp_path: Path) -> None:
     """Without calibration predictions there is none but the checkpoint's."""
     plan = finished(tmp_path, test=rows([0.9, 0.1], [1.0, 0.0], 0.5))
