@@ -76,6 +76,16 @@ def test_the_comparison_of_the_readme_is_the_committed_one() -> None:
     assert f"({more[1]} against {more[0]}), {wrong[1]} of which are wrong ({wrong[0]})" in text
 
 
+def test_the_selectors_share_is_the_committed_one() -> None:
+    text = " ".join(README.split())
+    for file, arm in (("robust_share", "sft_adversarial"), ("robust", "selector_adversarial")):
+        document = json.loads((ROOT / "benchmarks" / "results" / f"{file}.json").read_text())
+        found = {row["set"]: row["metrics"]["aurc"] for row in document["rows"] if row["arm"] == arm}
+        for name in ("test+linf_pgd_4", "test+either_failure"):
+            one = found[name]
+            assert f"{one['value']:.3f} [{one['low']:.3f}, {one['high']:.3f}]" in text
+
+
 def test_the_table_of_objectives_is_the_committed_one() -> None:
     committed = (ROOT / "benchmarks" / "results" / "objectives.md").read_text()
     page = (ROOT / "docs" / "objectives.md").read_text()

@@ -161,7 +161,7 @@ SHIPPED = sorted((CONFIGS / "study").glob("*.yaml"))
 def test_shipped_studies_parse_and_name_files_that_exist(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     plan, _ = read_plan(["--config", str(path)])
-    assert plan.baseline == "sft"
+    assert plan.baseline == ("sft_adversarial" if path.stem == "robust_share" else "sft")
     for cell in plan.cells:
         runs = (*peers_of(cell), cell)
         assert all((ROOT / name).is_file() for run in runs for verb in run.verbs for name in run.files(verb))
